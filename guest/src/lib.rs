@@ -1,0 +1,9 @@
+//! A pure in-toto verifier: a request of bytes goes in, a verdict comes out.
+//!
+//! There is no clock, file, network, randomness or thread here: time is an argument, evidence is bytes, and a signature
+//! check may be answered by the host that embeds the verifier.
+
+pub mod canonical;
+pub mod envelope;
+pub mod json;
+pub mod limits;
