@@ -4,6 +4,9 @@
 //! check may be answered by the host that embeds the verifier.
 
 pub mod canonical;
+mod der;
 pub mod envelope;
 pub mod json;
+pub mod key;
 pub mod limits;
+pub mod signature;
