@@ -84,7 +84,11 @@ impl<'e> Judgement<'e> {
             .get(&0)
             .map(|first| first.link.materials.clone())
             .unwrap_or_default();
-        let last = layout.steps.len().checked_sub(1).and_then(|last| self.links.remove(&last));
+        let last = layout
+            .steps
+            .len()
+            .checked_sub(1)
+            .and_then(|last| self.links.remove(&last));
         match last {
             Some(last) => Link {
                 materials,
@@ -117,7 +121,10 @@ impl<'e> Verification<'_, 'e> {
             judgement.unsure(spent, &standing.at);
         }
         if self.strict {
-            let (strict, warnings) = judgement.warnings.into_iter().partition(|warning| warning.code.is_strict());
+            let (strict, warnings) = judgement
+                .warnings
+                .into_iter()
+                .partition(|warning| warning.code.is_strict());
             judgement.warnings = warnings;
             judgement.findings.extend::<Vec<_>>(strict);
         }
@@ -139,22 +146,33 @@ impl<'e> Verification<'_, 'e> {
     }
 
     fn require(&mut self, layout: &Layout, standing: &Standing) {
-        self.requirements.steps.extend(layout.steps.iter().map(|step| StepRequirement {
-            at: standing.at.clone(),
-            name: step.name.clone(),
-            threshold: step.threshold,
-            signers: step.authorised.iter().map(key_report).collect(),
-            documents: step
-                .authorised
-                .iter()
-                .map(|key| format!("{}{}.{}.link", standing.folder, step.name, evidence::first_eight(&key.label)))
-                .collect(),
+        self.requirements.steps.extend(layout.steps.iter().map(|step| {
+            StepRequirement {
+                at: standing.at.clone(),
+                name: step.name.clone(),
+                threshold: step.threshold,
+                signers: step.authorised.iter().map(key_report).collect(),
+                documents: step
+                    .authorised
+                    .iter()
+                    .map(|key| {
+                        format!(
+                            "{}{}.{}.link",
+                            standing.folder,
+                            step.name,
+                            evidence::first_eight(&key.label)
+                        )
+                    })
+                    .collect(),
+            }
         }));
-        self.requirements.inspections.extend(layout.inspections.iter().map(|inspection| InspectionRequirement {
-            at: standing.at.clone(),
-            name: inspection.name.clone(),
-            run: inspection.run.clone(),
-        }));
+        self.requirements
+            .inspections
+            .extend(layout.inspections.iter().map(|inspection| InspectionRequirement {
+                at: standing.at.clone(),
+                name: inspection.name.clone(),
+                run: inspection.run.clone(),
+            }));
     }
 
     /// Counts the evidence of every step; returns the place of the first step's report.
@@ -181,7 +199,16 @@ impl<'e> Verification<'_, 'e> {
         let mut beneath: BTreeMap<usize, Vec<Finding>> = BTreeMap::new();
         let reused = reused(&sublayouts);
         for sublayout in sublayouts {
-            self.sublayout(judgement, layout, standing, &sublayout, &reused, &mut links, &mut beneath, &mut doubtful)?;
+            self.sublayout(
+                judgement,
+                layout,
+                standing,
+                &sublayout,
+                &reused,
+                &mut links,
+                &mut beneath,
+                &mut doubtful,
+            )?;
         }
         let first_report = self.steps.len();
         for (at, step) in layout.steps.iter().enumerate() {
@@ -201,7 +228,10 @@ impl<'e> Verification<'_, 'e> {
         Ok(first_report)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the four collections are what the loop over sublayouts fills")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the four collections are what the loop over sublayouts fills"
+    )]
     fn sublayout(
         &mut self,
         judgement: &mut Judgement<'e>,
@@ -213,18 +243,33 @@ impl<'e> Verification<'_, 'e> {
         beneath: &mut BTreeMap<usize, Vec<Finding>>,
         doubtful: &mut BTreeSet<usize>,
     ) -> Result<(), Spent> {
-        let Some(step) = layout.steps.get(sublayout.step) else { return Ok(()) };
+        let Some(step) = layout.steps.get(sublayout.step) else {
+            return Ok(());
+        };
         let at = place(&standing.at, Some(&step.name));
         let document = sublayout.document;
         if reused.contains(document) {
             judgement.warnings.push(
-                Finding::new(Code::SublayoutReused, &at, format!("`{document}` does not count: the same sublayout stands under the name of another step"))
-                    .document(document),
+                Finding::new(
+                    Code::SublayoutReused,
+                    &at,
+                    format!("`{document}` does not count: the same sublayout stands under the name of another step"),
+                )
+                .document(document),
             );
             return Ok(());
         }
         if let Some(signer) = step.authorised.get(sublayout.signer)
-            && layout.steps.iter().filter(|step| step.authorised.iter().any(|key| key.key.material() == signer.key.material())).count() > 1
+            && layout
+                .steps
+                .iter()
+                .filter(|step| {
+                    step.authorised
+                        .iter()
+                        .any(|key| key.key.material() == signer.key.material())
+                })
+                .count()
+                > 1
         {
             judgement.warnings.push(
                 Finding::new(
@@ -246,7 +291,12 @@ impl<'e> Verification<'_, 'e> {
         if !inner.open.is_empty() && inner.findings.is_empty() {
             doubtful.insert(sublayout.step);
             judgement.warnings.push(
-                Finding::new(Code::SublayoutUndecided, &at, format!("the sublayout `{document}` could not be judged")).document(document),
+                Finding::new(
+                    Code::SublayoutUndecided,
+                    &at,
+                    format!("the sublayout `{document}` could not be judged"),
+                )
+                .document(document),
             );
             judgement.open.append(&mut inner.open);
             return Ok(());
@@ -264,7 +314,12 @@ impl<'e> Verification<'_, 'e> {
             }
             _ => {
                 judgement.warnings.push(
-                    Finding::new(Code::SublayoutRejected, &at, format!("the sublayout `{document}` does not hold, so it does not count")).document(document),
+                    Finding::new(
+                        Code::SublayoutRejected,
+                        &at,
+                        format!("the sublayout `{document}` does not hold, so it does not count"),
+                    )
+                    .document(document),
                 );
                 beneath.entry(sublayout.step).or_default().append(&mut inner.findings);
             }
@@ -273,7 +328,11 @@ impl<'e> Verification<'_, 'e> {
     }
 
     /// Reads and judges a sublayout.
-    fn descend(&mut self, sublayout: &BoundSublayout<'e>, standing: &Standing) -> Result<(Option<Layout>, Judgement<'e>), Spent> {
+    fn descend(
+        &mut self,
+        sublayout: &BoundSublayout<'e>,
+        standing: &Standing,
+    ) -> Result<(Option<Layout>, Judgement<'e>), Spent> {
         self.budget.sublayout()?;
         let mut judgement = Judgement::default();
         if standing.at.len() > limits::SUBLAYOUT_DEPTH as usize {
@@ -290,15 +349,21 @@ impl<'e> Verification<'_, 'e> {
             Ok((layout, _)) => layout,
             Err(error) => {
                 judgement.findings.push(
-                    Finding::new(Code::LayoutMalformed, &standing.at, format!("the sublayout `{}` is malformed: {error}", sublayout.document))
-                        .document(sublayout.document),
+                    Finding::new(
+                        Code::LayoutMalformed,
+                        &standing.at,
+                        format!("the sublayout `{}` is malformed: {error}", sublayout.document),
+                    )
+                    .document(sublayout.document),
                 );
                 return Ok((None, judgement));
             }
         };
         match layout.expires {
             Some(expires) if self.now >= expires => {
-                judgement.findings.push(expired(expires, self.now, &standing.at).document(sublayout.document));
+                judgement
+                    .findings
+                    .push(expired(expires, self.now, &standing.at).document(sublayout.document));
                 Ok((None, judgement))
             }
             _ => {
@@ -377,7 +442,10 @@ impl<'e> Verification<'_, 'e> {
     }
 
     /// Judges one list; nothing if it refers to a step that did not verify.
-    #[expect(clippy::too_many_arguments, reason = "a list is named by its rules, link, side and place, and judged against links and failures")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a list is named by its rules, link, side and place, and judged against links and failures"
+    )]
     fn judge_list(
         &mut self,
         judgement: &mut Judgement<'e>,
@@ -430,10 +498,16 @@ impl<'e> Verification<'_, 'e> {
                     Some(Rule::Require(name)) => name.as_str(),
                     _ => "",
                 };
-                let message = format!("`{}` must have the {} `{name}`, and has not, or an earlier rule consumed it", name_of(at), side.singular());
-                judgement
-                    .findings
-                    .push(Finding::new(Code::RequiredArtifactMissing, at, message).rule(side, *rule).artifact(name));
+                let message = format!(
+                    "`{}` must have the {} `{name}`, and has not, or an earlier rule consumed it",
+                    name_of(at),
+                    side.singular()
+                );
+                judgement.findings.push(
+                    Finding::new(Code::RequiredArtifactMissing, at, message)
+                        .rule(side, *rule)
+                        .artifact(name),
+                );
             }
             Failure::Disallowed { rule, artifacts } => {
                 judgement.omitted += artifacts.len().saturating_sub(limits::FINDINGS) as u64;
@@ -466,7 +540,11 @@ impl<'e> Verification<'_, 'e> {
                             why.side.singular(),
                             why.from
                         )),
-                        None => finding(format!("`{shown}` is a {} of `{}`, and no rule allows it", side.singular(), name_of(at))),
+                        None => finding(format!(
+                            "`{shown}` is a {} of `{}`, and no rule allows it",
+                            side.singular(),
+                            name_of(at)
+                        )),
                     });
                 }
             }
@@ -498,11 +576,31 @@ impl<'e> Verification<'_, 'e> {
             .enumerate()
             .filter_map(|(at, step)| Some((step.name.as_str(), &counted.get(&at)?.link)))
             .collect();
-        links.extend(results.iter().map(|(inspection, link)| (inspection.name.as_str(), link)));
+        links.extend(
+            results
+                .iter()
+                .map(|(inspection, link)| (inspection.name.as_str(), link)),
+        );
         let judged = results.iter().try_for_each(|(inspection, link)| {
             let at = place(&standing.at, Some(&inspection.name));
-            self.judge_list(judgement, &inspection.materials, link, Side::Materials, &links, failed, &at)?;
-            self.judge_list(judgement, &inspection.products, link, Side::Products, &links, failed, &at)?;
+            self.judge_list(
+                judgement,
+                &inspection.materials,
+                link,
+                Side::Materials,
+                &links,
+                failed,
+                &at,
+            )?;
+            self.judge_list(
+                judgement,
+                &inspection.products,
+                link,
+                Side::Products,
+                &links,
+                failed,
+                &at,
+            )?;
             Ok(())
         });
         drop(links);
@@ -511,14 +609,22 @@ impl<'e> Verification<'_, 'e> {
     }
 
     /// The link that an inspection gave, if it was supplied and its command did not fail.
-    fn result(&mut self, judgement: &mut Judgement<'e>, inspection: &Inspection, standing: &Standing) -> Option<Link<'e>> {
+    fn result(
+        &mut self,
+        judgement: &mut Judgement<'e>,
+        inspection: &Inspection,
+        standing: &Standing,
+    ) -> Option<Link<'e>> {
         let at = place(&standing.at, Some(&inspection.name));
         let results = self.results;
         let malformed = |error: &dyn std::fmt::Display| {
             Finding::new(
                 Code::InspectionMalformed,
                 &at,
-                format!("the supplied result of inspection `{}` is no link of it: {error}", inspection.name),
+                format!(
+                    "the supplied result of inspection `{}` is no link of it: {error}",
+                    inspection.name
+                ),
             )
         };
         let link = match results.get(&(standing.at.clone(), inspection.name.clone())) {
@@ -535,7 +641,10 @@ impl<'e> Verification<'_, 'e> {
                 (Err(error), _) => Err(malformed(&error)),
                 (_, Err(error)) => Err(malformed(&error)),
                 (Ok(payload::Kind::Link), Ok((link, _))) if link.name == inspection.name => Ok(link),
-                (_, Ok((link, _))) => Err(malformed(&format!("it is named `{}`", crate::verdict::shown(&link.name)))),
+                (_, Ok((link, _))) => Err(malformed(&format!(
+                    "it is named `{}`",
+                    crate::verdict::shown(&link.name)
+                ))),
             },
         };
         match link {
@@ -549,10 +658,15 @@ impl<'e> Verification<'_, 'e> {
                     ReturnValue::Other(value) => value.as_str(),
                     _ => "nothing",
                 };
-                let message = format!("the command of inspection `{}` returned {found}, not 0", inspection.name);
-                judgement
-                    .findings
-                    .push(Finding::new(Code::InspectionFailed, &at, message).expected("0").found(found));
+                let message = format!(
+                    "the command of inspection `{}` returned {found}, not 0",
+                    inspection.name
+                );
+                judgement.findings.push(
+                    Finding::new(Code::InspectionFailed, &at, message)
+                        .expected("0")
+                        .found(found),
+                );
                 None
             }
         }
@@ -575,7 +689,9 @@ pub fn expired(expires: Instant, now: Instant, at: &[String]) -> Finding {
     Finding::new(
         Code::LayoutExpired,
         at,
-        format!("the layout expired at {expires}; it is judged at {now}: its owner must sign one with a later `expires`"),
+        format!(
+            "the layout expired at {expires}; it is judged at {now}: its owner must sign one with a later `expires`"
+        ),
     )
     .expected(&format!("before {expires}"))
     .found(&now.to_string())
@@ -604,16 +720,33 @@ fn notices(judgement: &mut Judgement<'_>, layout: &Layout, standing: &Standing) 
         let (code, within, message, found) = match notice {
             Notice::UnknownField { within, field } => {
                 let of = within.as_deref().unwrap_or("the layout");
-                (Code::UnknownLayoutField, within.as_deref(), format!("layouts have no field `{field}`; that of `{of}` has no effect"), field.clone())
+                (
+                    Code::UnknownLayoutField,
+                    within.as_deref(),
+                    format!("layouts have no field `{field}`; that of `{of}` has no effect"),
+                    field.clone(),
+                )
             }
-            Notice::UnusableKey { label, reason } => (Code::UnusableKey, None, format!("the key `{label}` never counts: {reason}"), label.clone()),
+            Notice::UnusableKey { label, reason } => (
+                Code::UnusableKey,
+                None,
+                format!("the key `{label}` never counts: {reason}"),
+                label.clone(),
+            ),
             Notice::UnfilledParameter { within, name } => (
                 Code::UnfilledParameter,
                 Some(within.as_str()),
-                format!("`{{{name}}}` in `{within}` looks like a parameter, and no parameters are given: it stands for itself"),
+                format!(
+                    "`{{{name}}}` in `{within}` looks like a parameter, and no parameters are given: it stands for itself"
+                ),
                 name.clone(),
             ),
-            Notice::AbsentField(field) => (Code::LayoutFieldAbsent, None, format!("the asserted layout has no `{field}`"), (*field).to_owned()),
+            Notice::AbsentField(field) => (
+                Code::LayoutFieldAbsent,
+                None,
+                format!("the asserted layout has no `{field}`"),
+                (*field).to_owned(),
+            ),
         };
         judgement
             .warnings
@@ -622,9 +755,18 @@ fn notices(judgement: &mut Judgement<'_>, layout: &Layout, standing: &Standing) 
 }
 
 /// Counts distinct keys, and asks that all links agree.
-fn count<'e>(judgement: &mut Judgement<'e>, step: &Step, standing: &Standing, mut evidence: Vec<Evidence<'e>>, doubtful: bool) -> Count<'e> {
+fn count<'e>(
+    judgement: &mut Judgement<'e>,
+    step: &Step,
+    standing: &Standing,
+    mut evidence: Vec<Evidence<'e>>,
+    doubtful: bool,
+) -> Count<'e> {
     let at = place(&standing.at, Some(&step.name));
-    let signers: BTreeSet<usize> = evidence.iter().flat_map(|evidence| evidence.signers.iter().copied()).collect();
+    let signers: BTreeSet<usize> = evidence
+        .iter()
+        .flat_map(|evidence| evidence.signers.iter().copied())
+        .collect();
     for evidence in &evidence {
         odd_commands(judgement, step, evidence, &at);
     }
@@ -661,7 +803,11 @@ fn short(step: &Step, signers: &BTreeSet<usize>, at: &[String]) -> Finding {
         signers.len()
     );
     Finding::new(Code::ThresholdNotMet, at, message)
-        .expected(&format!("{} of: {}", step.threshold - signers.len() as u64, labels(false)))
+        .expected(&format!(
+            "{} of: {}",
+            step.threshold - signers.len() as u64,
+            labels(false)
+        ))
         .found(&labels(true))
 }
 
@@ -673,7 +819,9 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
         let class = classes.iter().copied().enumerate().find_map(|(other, class)| {
             evidence
                 .get(other)
-                .filter(|other| other.link.materials == this.link.materials && other.link.products == this.link.products)
+                .filter(|other| {
+                    other.link.materials == this.link.materials && other.link.products == this.link.products
+                })
                 .map(|_| class)
         });
         classes.push(class.unwrap_or(place));
@@ -683,13 +831,21 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
     }
     let mut conflicts = false;
     for (signer, key) in step.authorised.iter().enumerate() {
-        let mut theirs = evidence.iter().zip(&classes).filter(|(evidence, _)| evidence.signers.contains(&signer));
+        let mut theirs = evidence
+            .iter()
+            .zip(&classes)
+            .filter(|(evidence, _)| evidence.signers.contains(&signer));
         if let Some((first, class)) = theirs.next()
             && let Some((second, _)) = theirs.find(|(_, other)| *other != class)
         {
             conflicts = true;
-            let message = format!("`{}` signed two links of step `{}` that differ: `{}` and `{}`", key.label, step.name, first.document, second.document);
-            judgement.findings.push(difference(Code::ConflictingLinks, at, message, first, second));
+            let message = format!(
+                "`{}` signed two links of step `{}` that differ: `{}` and `{}`",
+                key.label, step.name, first.document, second.document
+            );
+            judgement
+                .findings
+                .push(difference(Code::ConflictingLinks, at, message, first, second));
         }
     }
     let mut others = evidence.iter().zip(&classes).filter(|(_, class)| **class != 0);
@@ -697,8 +853,13 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
         && let Some(first) = evidence.first()
         && let Some((second, _)) = others.next()
     {
-        let message = format!("the links of step `{}` do not agree: `{}` and `{}`", step.name, first.document, second.document);
-        judgement.findings.push(difference(Code::LinksDisagree, at, message, first, second));
+        let message = format!(
+            "the links of step `{}` do not agree: `{}` and `{}`",
+            step.name, first.document, second.document
+        );
+        judgement
+            .findings
+            .push(difference(Code::LinksDisagree, at, message, first, second));
     }
     false
 }
@@ -711,22 +872,42 @@ fn difference(code: Code, at: &[String], message: String, first: &Evidence<'_>, 
     paths.sort_unstable();
     paths.dedup();
     let artifact = paths.first().cloned().unwrap_or_default();
-    Finding::new(code, at, format!("{message} differ in {}", paths.iter().map(|path| format!("`{}`", crate::verdict::shown(path))).collect::<Vec<_>>().join(", ")))
-        .document(second.document)
-        .artifact(&artifact)
-        .expected(first.document)
-        .found(second.document)
+    Finding::new(
+        code,
+        at,
+        format!(
+            "{message} differ in {}",
+            paths
+                .iter()
+                .map(|path| format!("`{}`", crate::verdict::shown(path)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    )
+    .document(second.document)
+    .artifact(&artifact)
+    .expected(first.document)
+    .found(second.document)
 }
 
 /// A command that is not the expected one, or did not return 0.
 fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<'_>, at: &[String]) {
     let link = &evidence.link;
-    if !step.command.is_empty() && step.command.iter().map(String::as_str).ne(link.command.iter().map(AsRef::as_ref)) {
+    if !step.command.is_empty()
+        && step
+            .command
+            .iter()
+            .map(String::as_str)
+            .ne(link.command.iter().map(AsRef::as_ref))
+    {
         judgement.warnings.push(
             Finding::new(
                 Code::CommandDiffers,
                 at,
-                format!("in `{}`, step `{}` ran another command than the layout expects", evidence.document, step.name),
+                format!(
+                    "in `{}`, step `{}` ran another command than the layout expects",
+                    evidence.document, step.name
+                ),
             )
             .document(evidence.document)
             .expected(&step.command.join(" "))
@@ -738,7 +919,10 @@ fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<
             Finding::new(
                 Code::StepCommandFailed,
                 at,
-                format!("in `{}`, the command of step `{}` returned {value}, not 0", evidence.document, step.name),
+                format!(
+                    "in `{}`, the command of step `{}` returned {value}, not 0",
+                    evidence.document, step.name
+                ),
             )
             .document(evidence.document)
             .expected("0")
@@ -750,15 +934,27 @@ fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<
 /// Lists what no rule consumed.
 fn unconstrained(judgement: &mut Judgement<'_>, left: &[usize], link: &Link<'_>, side: Side, at: &[String]) {
     let list = flow::artifacts(link, side);
-    let Some(first) = left.first().and_then(|&at| list.get(at)) else { return };
+    let Some(first) = left.first().and_then(|&at| list.get(at)) else {
+        return;
+    };
     let first_name = crate::verdict::shown(&first.name);
     let message = match left.len() {
-        1 => format!("no rule constrains the {} `{first_name}` of `{}`", side.singular(), name_of(at)),
-        count => format!("no rule constrains {count} {} of `{}`, `{first_name}` among them", side.name(), name_of(at)),
+        1 => format!(
+            "no rule constrains the {} `{first_name}` of `{}`",
+            side.singular(),
+            name_of(at)
+        ),
+        count => format!(
+            "no rule constrains {count} {} of `{}`, `{first_name}` among them",
+            side.name(),
+            name_of(at)
+        ),
     };
-    judgement
-        .warnings
-        .push(Finding::new(Code::UnconstrainedArtifact, at, message).list(side).artifact(&first.name));
+    judgement.warnings.push(
+        Finding::new(Code::UnconstrainedArtifact, at, message)
+            .list(side)
+            .artifact(&first.name),
+    );
     judgement.unconstrained.absorb(Unconstrained {
         count: left.len() as u64,
         artifacts: left
@@ -786,7 +982,8 @@ impl Unconstrained {
 /// The documents of sublayouts whose payload stands under the names of several steps.
 fn reused<'e>(sublayouts: &[BoundSublayout<'e>]) -> BTreeSet<&'e str> {
     let mut steps: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-    let canonical = |sublayout: &BoundSublayout<'e>| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default();
+    let canonical =
+        |sublayout: &BoundSublayout<'e>| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default();
     for sublayout in sublayouts {
         steps.entry(canonical(sublayout)).or_default().insert(sublayout.step);
     }
@@ -811,8 +1008,16 @@ fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]) -> StepRe
             }
         }
     }
-    let missing = step.authorised.iter().map(key_report).filter(|key| !signers.iter().any(|signer| signer.key == *key));
-    let count = |side| evidence.first().map_or(0, |evidence| flow::artifacts(&evidence.link, side).len() as u64);
+    let missing = step
+        .authorised
+        .iter()
+        .map(key_report)
+        .filter(|key| !signers.iter().any(|signer| signer.key == *key));
+    let count = |side| {
+        evidence
+            .first()
+            .map_or(0, |evidence| flow::artifacts(&evidence.link, side).len() as u64)
+    };
     StepReport {
         at: standing.at.clone(),
         name: step.name.clone(),

@@ -111,7 +111,12 @@ pub fn collect<'e>(
     layout: &Layout,
     judge: &mut Judge<'_>,
 ) -> Result<Collected<'e>, Spent> {
-    let places: BTreeMap<&str, usize> = layout.steps.iter().enumerate().map(|(place, step)| (step.name.as_str(), place)).collect();
+    let places: BTreeMap<&str, usize> = layout
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (step.name.as_str(), place))
+        .collect();
     let mut collector = Collector {
         layout,
         places,
@@ -190,11 +195,16 @@ impl<'e> Collector<'_, 'e, '_> {
                 Code::StepUnknown,
                 None,
                 document,
-                format!("`{document}` does not count: it is a link of `{}`, which is no step of the layout", crate::verdict::shown(&link.name)),
+                format!(
+                    "`{document}` does not count: it is a link of `{}`, which is no step of the layout",
+                    crate::verdict::shown(&link.name)
+                ),
             );
             return Ok(());
         };
-        let Some(step) = self.layout.steps.get(place) else { return Ok(()) };
+        let Some(step) = self.layout.steps.get(place) else {
+            return Ok(());
+        };
         let signers = signers(envelope, &message, step.authorised.iter().enumerate(), self.judge)?;
         drop(message);
         self.report(&signers, step, place, document, envelope);
@@ -231,7 +241,9 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let Some(step) = self.layout.steps.get(binding.step) else { return Ok(()) };
+        let Some(step) = self.layout.steps.get(binding.step) else {
+            return Ok(());
+        };
         let mut reader = envelope.reader();
         let message = match reader.skip().and_then(|()| reader.finish()) {
             Ok(canonical) => envelope.message(canonical),
@@ -240,7 +252,11 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let candidate = step.authorised.iter().enumerate().filter(|(key, _)| *key == binding.signer);
+        let candidate = step
+            .authorised
+            .iter()
+            .enumerate()
+            .filter(|(key, _)| *key == binding.signer);
         let signers = signers(envelope, &message, candidate, self.judge)?;
         self.report(&signers, step, binding.step, document, envelope);
         if !signers.valid.is_empty() {
@@ -256,7 +272,14 @@ impl<'e> Collector<'_, 'e, '_> {
     }
 
     /// Tells what is wrong with the signatures of a document.
-    fn report(&mut self, signers: &Signers, step: &Step, place_of_step: usize, document: &str, envelope: &Envelope<'_>) {
+    fn report(
+        &mut self,
+        signers: &Signers,
+        step: &Step,
+        place_of_step: usize,
+        document: &str,
+        envelope: &Envelope<'_>,
+    ) {
         let at = place(self.at, Some(&step.name));
         for key in &signers.invalid {
             let label = step.authorised.get(*key).map_or("", |key| &key.label);
@@ -275,13 +298,20 @@ impl<'e> Collector<'_, 'e, '_> {
             let finding = Finding::new(Code::SignatureUnchecked, &at, message).document(document);
             self.collected.unchecked.push((place_of_step, finding));
         } else if signers.valid.is_empty() && signers.invalid.is_empty() {
-            let found: Vec<&str> = envelope.signatures.iter().filter_map(|signature| signature.keyid.as_deref()).collect();
+            let found: Vec<&str> = envelope
+                .signatures
+                .iter()
+                .filter_map(|signature| signature.keyid.as_deref())
+                .collect();
             let allowed: Vec<&str> = step.authorised.iter().map(|key| key.label.as_str()).collect();
             self.collected.warnings.push(
                 Finding::new(
                     Code::SignerUnauthorized,
                     &at,
-                    format!("`{document}` does not count: no key that may sign step `{}` has signed it", step.name),
+                    format!(
+                        "`{document}` does not count: no key that may sign step `{}` has signed it",
+                        step.name
+                    ),
                 )
                 .document(document)
                 .expected(&allowed.join(", "))
@@ -342,12 +372,19 @@ fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<B
         .and_then(|stem| stem.rsplit_once('.'))
         .ok_or(Code::SublayoutUnbound)?;
     let &place = places.get(name).ok_or(Code::SublayoutUnbound)?;
-    let keys = layout.steps.get(place).map(|step| step.authorised.as_slice()).unwrap_or_default();
+    let keys = layout
+        .steps
+        .get(place)
+        .map(|step| step.authorised.as_slice())
+        .unwrap_or_default();
     let mut candidates = keys.iter().enumerate().filter(|(_, key)| key.label == keyid).peekable();
     let (signer, key) = if candidates.peek().is_some() {
         candidates.next()
     } else {
-        let mut candidates = keys.iter().enumerate().filter(|(_, key)| first_eight(&key.label) == keyid);
+        let mut candidates = keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| first_eight(&key.label) == keyid);
         let first = candidates.next();
         if candidates.next().is_some() {
             return Err(Code::SublayoutAmbiguous);
@@ -364,7 +401,11 @@ fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<B
 
 /// The first eight characters of a keyid, by which files and folders are named.
 pub fn first_eight(keyid: &str) -> &str {
-    keyid.char_indices().nth(8).and_then(|(end, _)| keyid.get(..end)).unwrap_or(keyid)
+    keyid
+        .char_indices()
+        .nth(8)
+        .and_then(|(end, _)| keyid.get(..end))
+        .unwrap_or(keyid)
 }
 
 /// The place of a step in the layout at `at`.

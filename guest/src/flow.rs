@@ -62,7 +62,13 @@ pub fn artifacts<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l [Artifact<'a>] {
 }
 
 /// Judges the rules for one side of a link.
-pub fn judge(rules: &[Rule], link: &Link<'_>, side: Side, links: &Links<'_, '_>, budget: &Budget) -> Result<Outcome, Spent> {
+pub fn judge(
+    rules: &[Rule],
+    link: &Link<'_>,
+    side: Side,
+    links: &Links<'_, '_>,
+    budget: &Budget,
+) -> Result<Outcome, Spent> {
     let list = artifacts(link, side);
     let mut outcome = Outcome {
         left: (0..list.len()).collect(),
@@ -109,7 +115,9 @@ pub fn mismatch<'l, 'a>(
 ) -> Result<Option<Mismatch<'l, 'a>>, Spent> {
     for (index, rule) in rules.iter().enumerate().take(before).rev() {
         let Rule::Match(rule) = rule else { continue };
-        let Some(rest) = rule::under(name, &rule.source) else { continue };
+        let Some(rest) = rule::under(name, &rule.source) else {
+            continue;
+        };
         if rule.pattern.matches(rest, budget)? {
             let other = links.get(rule.from.as_str()).map(|link| side_of(link, rule.side));
             return Ok(Some(Mismatch {

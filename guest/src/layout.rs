@@ -481,14 +481,17 @@ impl<'p> Parts<'p> {
             return Ok(None);
         }
         if raw.certificate {
-            self.unsupported.push(format!("the certificate of the key `{}`", shown(label)));
+            self.unsupported
+                .push(format!("the certificate of the key `{}`", shown(label)));
             return Ok(None);
         }
-        self.notices.extend(raw.unknown.into_iter().map(|field| Notice::UnknownField {
-            within: Some(shown(label)),
-            field,
-        }));
-        let member = |member: Option<String>, name| member.ok_or_else(|| missing(&format!("key `{}`", shown(label)), name));
+        self.notices
+            .extend(raw.unknown.into_iter().map(|field| Notice::UnknownField {
+                within: Some(shown(label)),
+                field,
+            }));
+        let member =
+            |member: Option<String>, name| member.ok_or_else(|| missing(&format!("key `{}`", shown(label)), name));
         let keytype = member(raw.keytype, "keytype")?;
         let scheme = member(raw.scheme, "scheme")?;
         let public = member(raw.public, "public")?;
@@ -518,7 +521,10 @@ impl<'p> Parts<'p> {
         } else if self.expires.is_none() {
             self.notices.push(Notice::AbsentField("expires"));
         }
-        let names = steps.iter().map(|step| &step.name).chain(inspections.iter().map(|inspection| &inspection.name));
+        let names = steps
+            .iter()
+            .map(|step| &step.name)
+            .chain(inspections.iter().map(|inspection| &inspection.name));
         let mut unique = BTreeSet::new();
         for name in names {
             if !unique.insert(name) {
@@ -563,7 +569,9 @@ impl RawStep {
                 .find(|key| key.label == *label)
                 .or_else(|| keys.iter().find(|key| key.names.contains(&folded)));
             if let Some(key) = known
-                && !authorised.iter().any(|other| other.key.material() == key.key.material())
+                && !authorised
+                    .iter()
+                    .any(|other| other.key.material() == key.key.material())
             {
                 authorised.push(key.clone());
             }
@@ -673,7 +681,9 @@ impl RawKey {
 pub fn is_step_name(name: &str) -> bool {
     (1..=255).contains(&name.chars().count())
         && !matches!(name, "." | "..")
-        && !name.chars().any(|character| matches!(character, '/' | '\\') || character.is_control())
+        && !name
+            .chars()
+            .any(|character| matches!(character, '/' | '\\') || character.is_control())
 }
 
 /// An integer of 1 or more; one that no number of keys could reach is as good as the largest.

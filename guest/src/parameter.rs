@@ -113,7 +113,10 @@ fn next_brace(text: &str) -> Option<(&str, char, &str)> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]
@@ -124,7 +127,13 @@ mod tests {
     fn filled() {
         let parameters = Parameters::new([("a-b".into(), "1{x}*".into()), ("c".into(), String::new())]);
         for (text, wanted) in [
-            ("x", "x"), ("{a-b}", "1{x}*"), ("p/{c}/q{c}", "p//q"), ("{{a-b}}", "{a-b}"), ("{{{a-b}}}", "{1{x}*}"), ("", ""), ("é{c}é", "éé"),
+            ("x", "x"),
+            ("{a-b}", "1{x}*"),
+            ("p/{c}/q{c}", "p//q"),
+            ("{{a-b}}", "{a-b}"),
+            ("{{{a-b}}}", "{1{x}*}"),
+            ("", ""),
+            ("é{c}é", "éé"),
         ] {
             assert_eq!(parameters.fill(text).unwrap().to_string(), wanted, "{text}");
         }
@@ -133,7 +142,9 @@ mod tests {
     #[test]
     fn refused() {
         let parameters = Parameters::new([("a".into(), "1".into())]);
-        for text in ["{b}", "{", "}", "{}", "{a", "a}", "{a:>3}", "{a.x}", "{a[0]}", "{a!r}", "{ a}", "{a}}", "{{a}", "{{{a}}"] {
+        for text in [
+            "{b}", "{", "}", "{}", "{a", "a}", "{a:>3}", "{a.x}", "{a[0]}", "{a!r}", "{ a}", "{a}}", "{{a}", "{{{a}}",
+        ] {
             assert!(parameters.fill(text).is_err(), "{text}");
         }
     }

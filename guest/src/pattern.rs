@@ -104,9 +104,7 @@ impl Pattern {
                 Some((Element::Set { negated, ranges }, after)) => {
                     work += ranges.len();
                     without_first(rest)
-                        .filter(|(first, _)| {
-                            ranges.iter().any(|(low, high)| (low..=high).contains(&first)) != *negated
-                        })
+                        .filter(|(first, _)| ranges.iter().any(|(low, high)| (low..=high).contains(&first)) != *negated)
                         .map(|(_, rest)| (after, rest))
                 }
             };
@@ -116,7 +114,9 @@ impl Pattern {
                 continue;
             }
             let Some((after, from)) = retry else { break false };
-            let Some((_, from)) = without_first(from) else { break false };
+            let Some((_, from)) = without_first(from) else {
+                break false;
+            };
             // What must follow the `*` is looked for, not tried at each character.
             let from = match after.first() {
                 Some(Element::Literal(literal)) => {
@@ -198,11 +198,43 @@ mod tests {
     #[test]
     fn matched() {
         for (pattern, name) in [
-            ("*", ""), ("*", "a/b"), ("**", "x\ny"), ("*.c", ".c"), ("src/*", "src/a/b.c"), ("a?c", "aéc"), ("?", "\n"),
-            ("[abc]", "b"), ("[a-c]x", "bx"), ("[!a]", "b"), ("[^a]", "^"), ("[^a]", "a"), ("[]x]", "]"), ("[]x]", "x"),
-            ("[!]x]", "y"), ("[x-]", "-"), ("[-x]", "-"), ("[--a]", "."), ("[a-c-e]", "-"), ("[z-ab]", "b"), ("[!z-a]", "q"),
-            ("[", "["), ("[a", "[a"), ("a[", "a["), ("[!", "[!"), ("[]", "[]"), ("[!]", "[!]"), ("\\*", "\\x"), ("{a}", "{a}"),
-            ("*a*a*b", "xaxaxb"), ("*ab", "aab"), ("*a?", "aab"), ("*[b]", "ab"), ("a*", "a"), ("", ""), ("*é", "éé"), ("[à-ü]", "é"),
+            ("*", ""),
+            ("*", "a/b"),
+            ("**", "x\ny"),
+            ("*.c", ".c"),
+            ("src/*", "src/a/b.c"),
+            ("a?c", "aéc"),
+            ("?", "\n"),
+            ("[abc]", "b"),
+            ("[a-c]x", "bx"),
+            ("[!a]", "b"),
+            ("[^a]", "^"),
+            ("[^a]", "a"),
+            ("[]x]", "]"),
+            ("[]x]", "x"),
+            ("[!]x]", "y"),
+            ("[x-]", "-"),
+            ("[-x]", "-"),
+            ("[--a]", "."),
+            ("[a-c-e]", "-"),
+            ("[z-ab]", "b"),
+            ("[!z-a]", "q"),
+            ("[", "["),
+            ("[a", "[a"),
+            ("a[", "a["),
+            ("[!", "[!"),
+            ("[]", "[]"),
+            ("[!]", "[!]"),
+            ("\\*", "\\x"),
+            ("{a}", "{a}"),
+            ("*a*a*b", "xaxaxb"),
+            ("*ab", "aab"),
+            ("*a?", "aab"),
+            ("*[b]", "ab"),
+            ("a*", "a"),
+            ("", ""),
+            ("*é", "éé"),
+            ("[à-ü]", "é"),
         ] {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
@@ -211,8 +243,22 @@ mod tests {
     #[test]
     fn not_matched() {
         for (pattern, name) in [
-            ("", "a"), ("a", ""), ("a", "A"), ("a", "a\n"), ("?", ""), ("?", "ab"), ("*.c", "a.h"), ("[!a]", "a"), ("[!a]", ""),
-            ("[z-a]", "z"), ("[z-a]", "b"), ("[^a]", "b"), ("[]", "]"), ("src/*", "src"), ("*a*a*a*b", "aaaaaaaaaaaa"), ("a\\b", "ab"),
+            ("", "a"),
+            ("a", ""),
+            ("a", "A"),
+            ("a", "a\n"),
+            ("?", ""),
+            ("?", "ab"),
+            ("*.c", "a.h"),
+            ("[!a]", "a"),
+            ("[!a]", ""),
+            ("[z-a]", "z"),
+            ("[z-a]", "b"),
+            ("[^a]", "b"),
+            ("[]", "]"),
+            ("src/*", "src"),
+            ("*a*a*a*b", "aaaaaaaaaaaa"),
+            ("a\\b", "ab"),
         ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }

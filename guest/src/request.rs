@@ -186,8 +186,16 @@ impl Request {
             return Err(Spent(Limit::Documents).into());
         }
         let total: usize = self.layout.0.len()
-            + self.documents.iter().map(|document| document.content.0.len()).sum::<usize>()
-            + self.inspections.iter().map(|result| result.content.0.len()).sum::<usize>();
+            + self
+                .documents
+                .iter()
+                .map(|document| document.content.0.len())
+                .sum::<usize>()
+            + self
+                .inspections
+                .iter()
+                .map(|result| result.content.0.len())
+                .sum::<usize>();
         if total > limits::TOTAL_BYTES {
             return Err(Spent(Limit::TotalBytes).into());
         }
@@ -196,7 +204,11 @@ impl Request {
             return Err(RequestError::DuplicateDocument(shown(&twice.name)));
         }
         let mut places = BTreeSet::new();
-        if let Some(twice) = self.inspections.iter().find(|result| !places.insert((&result.at, &result.name))) {
+        if let Some(twice) = self
+            .inspections
+            .iter()
+            .find(|result| !places.insert((&result.at, &result.name)))
+        {
             return Err(RequestError::DuplicateInspection(shown(&twice.name)));
         }
         match self.subjects.iter().position(|subject| !subject.is_comparable()) {
@@ -281,7 +293,11 @@ impl Subject {
             "sha512" => Some(128),
             _ => None,
         };
-        let mut known = self.digests.iter().filter_map(|(algorithm, value)| Some((sha2(algorithm)?, value))).peekable();
+        let mut known = self
+            .digests
+            .iter()
+            .filter_map(|(algorithm, value)| Some((sha2(algorithm)?, value)))
+            .peekable();
         known.peek().is_some()
             && known.all(|(digits, value)| {
                 value.len() == digits && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -312,7 +328,10 @@ impl JsonContent {
             },
             Err(_) => Self {
                 text: None,
-                base64: Some(base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &content.0)),
+                base64: Some(base64::Engine::encode(
+                    &base64::engine::general_purpose::STANDARD,
+                    &content.0,
+                )),
             },
         }
     }

@@ -202,7 +202,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Rule, RuleError> {
-        let elements: Vec<Cow<'_, str>> = text.split(' ').filter(|element| !element.is_empty()).map(Cow::from).collect();
+        let elements: Vec<Cow<'_, str>> = text
+            .split(' ')
+            .filter(|element| !element.is_empty())
+            .map(Cow::from)
+            .collect();
         Rule::parse(&elements, &Parameters::default())
     }
 
@@ -213,9 +217,18 @@ mod tests {
             ("Disallow a", "DISALLOW a"),
             ("REQUIRE a*", "REQUIRE a*"),
             ("MATCH * WITH PRODUCTS FROM s", "MATCH * WITH PRODUCTS FROM s"),
-            ("match * in src/ with materials from s", "MATCH * IN src WITH MATERIALS FROM s"),
-            ("MATCH * WITH PRODUCTS IN out FROM s", "MATCH * WITH PRODUCTS IN out FROM s"),
-            ("MATCH IN IN IN WITH PRODUCTS IN FROM FROM FROM", "MATCH IN IN IN WITH PRODUCTS IN FROM FROM FROM"),
+            (
+                "match * in src/ with materials from s",
+                "MATCH * IN src WITH MATERIALS FROM s",
+            ),
+            (
+                "MATCH * WITH PRODUCTS IN out FROM s",
+                "MATCH * WITH PRODUCTS IN out FROM s",
+            ),
+            (
+                "MATCH IN IN IN WITH PRODUCTS IN FROM FROM FROM",
+                "MATCH IN IN IN WITH PRODUCTS IN FROM FROM FROM",
+            ),
         ] {
             assert_eq!(parse(text).unwrap().show(), shown);
         }
@@ -224,8 +237,18 @@ mod tests {
     #[test]
     fn no_forms() {
         for text in [
-            "", "CREATE", "CREATE a b", "FOO a", "src/*", "MATCH *", "MATCH * WITH PRODUCTS FROM", "MATCH * WITH THINGS FROM s",
-            "MATCH * IN WITH PRODUCTS FROM s", "MATCH * WITH PRODUCTS FROM s x", "MATCH * WITH PRODUCTS s", "MATCH * IN a IN b WITH PRODUCTS FROM s",
+            "",
+            "CREATE",
+            "CREATE a b",
+            "FOO a",
+            "src/*",
+            "MATCH *",
+            "MATCH * WITH PRODUCTS FROM",
+            "MATCH * WITH THINGS FROM s",
+            "MATCH * IN WITH PRODUCTS FROM s",
+            "MATCH * WITH PRODUCTS FROM s x",
+            "MATCH * WITH PRODUCTS s",
+            "MATCH * IN a IN b WITH PRODUCTS FROM s",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
@@ -241,8 +264,14 @@ mod tests {
     #[test]
     fn prefixes() {
         for (name, prefix, wanted) in [
-            ("src/a", "src/", Some("a")), ("src/a/b", "src/", Some("a/b")), ("src//a", "src/", None), ("srcs/a", "src/", None),
-            ("src", "src/", None), ("a", "", Some("a")), ("/a", "", Some("/a")), ("src/", "src/", Some("")),
+            ("src/a", "src/", Some("a")),
+            ("src/a/b", "src/", Some("a/b")),
+            ("src//a", "src/", None),
+            ("srcs/a", "src/", None),
+            ("src", "src/", None),
+            ("a", "", Some("a")),
+            ("/a", "", Some("/a")),
+            ("src/", "src/", Some("")),
         ] {
             assert_eq!(under(name, prefix), wanted, "{name} {prefix}");
         }

@@ -38,7 +38,9 @@ pub fn find(
         if let Some(last) = last
             && let Some(evidence) = judgement.links.get(&last)
         {
-            found = found.or(passed_on(subject, evidence, &judgement.passed_on, budget)?.map(|name| (last, Side::Materials, name)));
+            found = found
+                .or(passed_on(subject, evidence, &judgement.passed_on, budget)?
+                    .map(|name| (last, Side::Materials, name)));
         }
         match found.and_then(|(at, side, name)| Some((layout.steps.get(at)?, side, name))) {
             Some((step, side, artifact)) => reports.push(SubjectReport {
@@ -48,7 +50,10 @@ pub fn find(
                 artifact,
             }),
             None => {
-                let producers: Vec<&str> = producers.iter().filter_map(|&at| Some(layout.steps.get(at)?.name.as_str())).collect();
+                let producers: Vec<&str> = producers
+                    .iter()
+                    .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
+                    .collect();
                 judgement.findings.push(missing(subject, &producers));
             }
         }
@@ -60,7 +65,12 @@ fn product(subject: &Subject, evidence: &Evidence<'_>, budget: &Budget) -> Resul
     among(subject, evidence.link.products.as_slice().iter(), budget)
 }
 
-fn passed_on(subject: &Subject, evidence: &Evidence<'_>, places: &[usize], budget: &Budget) -> Result<Option<String>, Spent> {
+fn passed_on(
+    subject: &Subject,
+    evidence: &Evidence<'_>,
+    places: &[usize],
+    budget: &Budget,
+) -> Result<Option<String>, Spent> {
     let materials = evidence.link.materials.as_slice();
     among(subject, places.iter().filter_map(|&at| materials.get(at)), budget)
 }
@@ -94,7 +104,11 @@ fn is(subject: &Subject, artifact: &Artifact<'_>) -> bool {
 }
 
 fn missing(subject: &Subject, producers: &[&str]) -> Finding {
-    let digests: Vec<String> = subject.digests.iter().map(|(algorithm, value)| format!("{algorithm}:{value}")).collect();
+    let digests: Vec<String> = subject
+        .digests
+        .iter()
+        .map(|(algorithm, value)| format!("{algorithm}:{value}"))
+        .collect();
     let digests = digests.join(", ");
     let shown = subject.name.as_deref().unwrap_or(&digests);
     let message = format!(

@@ -18,7 +18,8 @@ use crate::signature::Checker;
 use crate::subject;
 use crate::trust;
 use crate::verdict::{
-    Answer, Basis, Code, Decision, Finding, KeyReport, Summary, TrustReport, Undecided, UndecidedTag, Unconstrained, Verdict,
+    Answer, Basis, Code, Decision, Finding, KeyReport, Summary, TrustReport, Unconstrained, Undecided, UndecidedTag,
+    Verdict,
 };
 
 /// Judges a request.
@@ -36,7 +37,13 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
     let mut judgement = verification.judge(&trusted.layout, &Standing::default());
     let mut subjects = Vec::new();
     if judgement.accepts() {
-        match subject::find(&request.subjects, &request.options.subject_steps, &trusted.layout, &mut judgement, &budget) {
+        match subject::find(
+            &request.subjects,
+            &request.options.subject_steps,
+            &trusted.layout,
+            &mut judgement,
+            &budget,
+        ) {
             Ok(found) => subjects = found,
             Err(spent) => judgement.open.push(spent_finding(spent)),
         }
@@ -51,7 +58,11 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
         .is_empty()
         .then(|| summary(&mut judgement, &trusted.layout, request.options.summary_link));
     let mut verdict = Verdict {
-        decision: if judgement.findings.is_empty() { Decision::Accept } else { Decision::Reject },
+        decision: if judgement.findings.is_empty() {
+            Decision::Accept
+        } else {
+            Decision::Reject
+        },
         trust: trusted.report,
         steps: verification.steps,
         findings: judgement.findings,
@@ -133,10 +144,18 @@ impl<'r> Sources<'r> {
     }
 
     /// Decides whether the root layout is to be believed, holds at this time, and has all its parameters.
-    fn trust(&self, request: &'r Request, budget: &Budget, checker: &mut dyn Checker) -> Result<Trusted, Box<Undecided>> {
+    fn trust(
+        &self,
+        request: &'r Request,
+        budget: &Budget,
+        checker: &mut dyn Checker,
+    ) -> Result<Trusted, Box<Undecided>> {
         let (asserted, keys, basis) = match &self.anchor {
             Anchor::SignedBy(owners) => {
-                let keys = owners.iter().map(|owner| (&owner.label, &owner.key)).collect::<Vec<_>>();
+                let keys = owners
+                    .iter()
+                    .map(|owner| (&owner.label, &owner.key))
+                    .collect::<Vec<_>>();
                 (None, keys, Basis::Signed)
             }
             Anchor::Asserted(keys) => (
@@ -185,7 +204,10 @@ impl<'r> Sources<'r> {
             return Ok(Trusted::doubted(report, vec![chain::expired(expires, now, &[])]));
         }
         if let Err(error) = &layout.parameters {
-            return Err(undecided(vec![Finding::new(Code::LayoutMalformed, &[], error.to_string())], Vec::new()));
+            return Err(undecided(
+                vec![Finding::new(Code::LayoutMalformed, &[], error.to_string())],
+                Vec::new(),
+            ));
         }
         let unknown = request
             .options
@@ -193,8 +215,14 @@ impl<'r> Sources<'r> {
             .iter()
             .find(|name| !layout.steps.iter().any(|step| step.name == **name));
         if let Some(name) = unknown {
-            let message = format!("the subject step `{}` is no step of the layout", crate::verdict::shown(name));
-            return Err(undecided(vec![Finding::new(Code::RequestMalformed, &[], message)], Vec::new()));
+            let message = format!(
+                "the subject step `{}` is no step of the layout",
+                crate::verdict::shown(name)
+            );
+            return Err(undecided(
+                vec![Finding::new(Code::RequestMalformed, &[], message)],
+                Vec::new(),
+            ));
         }
         Ok(Trusted::Layout(Box::new(TrustedLayout { layout, report })))
     }
@@ -263,7 +291,9 @@ fn undecided(reasons: Vec<Finding>, warnings: Vec<Finding>) -> Box<Undecided> {
         decision: UndecidedTag::Undecided,
         code: first.map_or(Code::RequestMalformed, |first| first.code),
         at: first.map(|first| first.at.clone()).unwrap_or_default(),
-        limit: spent.and_then(|first| Limit::named(first.found.as_deref()?)).map(Limit::name),
+        limit: spent
+            .and_then(|first| Limit::named(first.found.as_deref()?))
+            .map(Limit::name),
         message: first.map(|first| first.message.clone()).unwrap_or_default(),
         reasons,
         warnings,
@@ -278,7 +308,9 @@ fn spent_finding(spent: Spent) -> Finding {
 fn request_error(error: RequestError) -> Box<Undecided> {
     let finding = match &error {
         RequestError::Spent(spent) => spent_finding(*spent),
-        RequestError::UnusableKey { label, .. } => Finding::new(Code::TrustedKeyUnusable, &[], error.to_string()).found(label),
+        RequestError::UnusableKey { label, .. } => {
+            Finding::new(Code::TrustedKeyUnusable, &[], error.to_string()).found(label)
+        }
         _ => Finding::new(Code::RequestMalformed, &[], error.to_string()),
     };
     undecided(vec![finding], Vec::new())
@@ -288,7 +320,9 @@ fn layout_error(error: &LayoutError) -> Box<Undecided> {
     let limit = match error {
         LayoutError::Spent(spent) => Some(*spent),
         LayoutError::Json(crate::json::JsonError::Depth { .. })
-        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Depth { .. })) => Some(Spent(Limit::JsonDepth)),
+        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Depth { .. })) => {
+            Some(Spent(Limit::JsonDepth))
+        }
         LayoutError::Envelope(EnvelopeError::TooManySignatures) => Some(Spent(Limit::Signatures)),
         _ => None,
     };
