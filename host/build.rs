@@ -1,2 +1,86 @@
-//! x
-fn main() {}
+//! Builds the verifier's component for WebAssembly, encodes it, precompiles it, and leaves both for the host to embed.
+//!
+//! The host's wasmtime has no compiler: what is precompiled here is what runs. The precompilation targets a baseline
+//! processor, so that a binary built on one machine runs on every other of its architecture.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::{Context, anyhow, bail, ensure};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() -> anyhow::Result<()> {
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?)
+        .parent()
+        .context("the host lies in the workspace")?
+        .to_owned();
+    for input in ["guest/src", "guest/Cargo.toml", "guest/component", "wit/verifier.wit", "Cargo.lock", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(input).display());
+    }
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let module = build_module(&root, &out)?;
+    let component = wit_component::ComponentEncoder::default()
+        .module(&fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?)?
+        .validate(true)
+        .encode()
+        .context("cannot encode the component")?;
+    fs::write(out.join("verifier.wasm"), &component)?;
+    let precompiled = precompile(&component, &target()?).map_err(|error| anyhow!("cannot precompile the component: {error:#}"))?;
+    fs::write(out.join("verifier.cwasm"), precompiled)?;
+    Ok(())
+}
+
+/// Builds `guest/component` as a core module, in a target folder of its own: this build holds the lock of the other.
+fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
+    require_target()?;
+    let target_dir = out.join("guest");
+    let status = Command::new(env::var("CARGO")?)
+        .args(["build", "--locked", "--profile", "wasm", "--package", "linkgate-component"])
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(&target_dir)
+        .current_dir(root)
+        // What was meant for the host's architecture is not meant for this one.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "the component did not build");
+    Ok(target_dir.join(TARGET).join("wasm/linkgate_component.wasm"))
+}
+
+/// A missing target shows as hundreds of errors about `core`; better one sentence.
+fn require_target() -> anyhow::Result<()> {
+    let printed = Command::new(env::var("RUSTC")?)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .context("cannot start rustc")?;
+    let library = String::from_utf8(printed.stdout)?;
+    if !Path::new(library.trim()).is_dir() {
+        bail!("the Rust target {TARGET} is missing: run `rustup target add {TARGET}`");
+    }
+    Ok(())
+}
+
+/// Compiles for the oldest processor of the architecture: naming the target turns off what only this machine's has.
+fn precompile(component: &[u8], target: &str) -> wasmtime::Result<Vec<u8>> {
+    let mut config = wasmtime::Config::new();
+    config.target(target)?;
+    // These must be what `host/src/runtime.rs` has.
+    config.epoch_interruption(true);
+    config.gc_support(false);
+    config.concurrency_support(false);
+    wasmtime::Engine::new(&config)?.precompile_component(component)
+}
+
+/// The target of the binary that is being built, as Cranelift names it.
+fn target() -> anyhow::Result<String> {
+    let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
+    let system = env::var("CARGO_CFG_TARGET_OS")?;
+    Ok(match env::var("CARGO_CFG_TARGET_ENV")?.as_str() {
+        "" => format!("{architecture}-unknown-{system}"),
+        environment => format!("{architecture}-unknown-{system}-{environment}"),
+    })
+}
