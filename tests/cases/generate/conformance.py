@@ -148,10 +148,14 @@ def broken(rules: list[list[str]], side: str, link: Json, links: dict[str, Json]
         elif keyword == "REQUIRE" and pattern not in queue:
             return ["required-artifact-missing"]
         elif keyword == "MATCH":
-            source = rest[1].rstrip("/") + "/" if rest[0].upper() == "IN" else ""
-            rest = rest[2:] if source else rest
+            source = destination = ""
+            if rest[0].upper() == "IN":
+                source, rest = rest[1], rest[2:]
             target = links.get(rest[-1], {}).get(rest[1].lower(), {})
-            destination = rest[3].rstrip("/") + "/" if rest[2].upper() == "IN" else ""
+            if rest[2].upper() == "IN":
+                destination = rest[3]
+            source = source and source.removesuffix("/") + "/"
+            destination = destination and destination.removesuffix("/") + "/"
             for name in list(queue):
                 tail = name.removeprefix(source)
                 if name.startswith(source) and fnmatch.fnmatchcase(tail, pattern):
