@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -43,12 +42,13 @@ def party(request: pytest.FixtureRequest):
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A folder with a source tree, an empty `links` and an empty `inspect`."""
-    (tmp_path / "src" / "lib").mkdir(parents=True)
-    (tmp_path / "src" / "main.c").write_text("int main(void) { return 0; }\n")
-    (tmp_path / "src" / "lib" / "lib.c").write_text("int lib;\n")
-    (tmp_path / "links").mkdir()
-    (tmp_path / "inspect").mkdir()
-    return tmp_path
+    folder = tmp_path / "workspace"
+    (folder / "src" / "lib").mkdir(parents=True)
+    (folder / "src" / "main.c").write_text("int main(void) { return 0; }\n")
+    (folder / "src" / "lib" / "lib.c").write_text("int lib;\n")
+    (folder / "links").mkdir()
+    (folder / "inspect").mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def aliases(linkgate: Linkgate, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def twin(tmp_path: Path):
+def twin():
     """Runs one function in two copies of the workspace and gives both results."""
 
     def run(workspace: Path, first, second, work):
@@ -72,7 +72,3 @@ def twin(tmp_path: Path):
         return results
 
     return run
-
-
-def pytest_configure() -> None:
-    subprocess.run([sys.executable, "-c", "import in_toto"], check=True)

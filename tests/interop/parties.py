@@ -28,6 +28,21 @@ def must(*command: Any, cwd: Path) -> Outcome:
     return done
 
 
+KEYS: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+
+
+def kept(tool: str, family: str, name: str, cwd: Path, generate: Callable[[], Any]) -> None:
+    """Makes a key pair once a run and copies it afterwards: RSA keys take their time."""
+    files = cwd / name, cwd / f"{name}.pub"
+    if (tool, family, name) in KEYS:
+        for path, content in zip(files, KEYS[tool, family, name]):
+            path.write_bytes(content)
+        files[0].chmod(0o600)
+    else:
+        generate()
+        KEYS[tool, family, name] = files[0].read_bytes(), files[1].read_bytes()
+
+
 @dataclass(frozen=True)
 class Linkgate:
     """linkgate by its own name and options."""
@@ -41,7 +56,7 @@ class Linkgate:
         return must(self.binary, *arguments, cwd=cwd)
 
     def keygen(self, family: str, name: str, cwd: Path) -> None:
-        self.must("keygen", "-t", family, "-n", name, cwd=cwd)
+        kept("linkgate", family, name, cwd, lambda: self.must("keygen", "-t", family, "-n", name, cwd=cwd))
 
     def run(self, step: str, key: str, *options: Any, command: list[str], cwd: Path) -> Outcome:
         return self("run", "--name", step, "--key-path", key, "--links-dir", "links", *options, "--", *command, cwd=cwd)
@@ -80,6 +95,9 @@ class Python:
         return run(self.bin / f"in-toto-{tool}", *arguments, cwd=cwd)
 
     def keygen(self, family: str, name: str, cwd: Path) -> None:
+        kept("python", family, name, cwd, lambda: self._generate(family, cwd / name))
+
+    def _generate(self, family: str, path: Path) -> None:
         private = {
             "ed25519": ed25519.Ed25519PrivateKey.generate,
             "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -91,8 +109,8 @@ class Python:
         public = private.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        (cwd / name).write_bytes(secret)
-        (cwd / f"{name}.pub").write_bytes(public)
+        path.write_bytes(secret)
+        path.with_name(f"{path.name}.pub").write_bytes(public)
 
     def run(self, step: str, key: str, *options: Any, command: list[str], cwd: Path) -> Outcome:
         return self("run", "-n", step, "--signing-key", key, "-d", "links", *options, "--", *command, cwd=cwd)

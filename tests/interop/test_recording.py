@@ -7,24 +7,25 @@ import os
 from pathlib import Path
 
 import pytest
-from parties import payload, tamper
+from parties import payload, tamper, write_layout
 
+# Paths, and the options beside them; `@` stands for the folder.
 OPTIONS = {
-    "a-file": ["-m", "src/main.c"],
-    "a-folder": ["-m", "src"],
-    "a-folder-with-slash": ["-m", "src/"],
-    "two-folders": ["-m", "src", "data"],
-    "the-present-folder": ["-m", "."],
-    "an-absolute-path": ["-m", "@/src"],
-    "a-missing-path": ["-m", "src", "nowhere"],
-    "exclude-a-pattern": ["-m", "src", "--exclude", "*.h"],
-    "exclude-a-folder": ["-m", "src", "data", "--exclude", "lib"],
-    "exclude-several": ["-m", "src", "data", "--exclude", "*.h", "*.bin"],
-    "base-path": ["-m", "main.c", "lib", "--base-path", "src"],
-    "lstrip": ["-m", "src", "--lstrip-paths", "src/"],
-    "lstrip-two": ["-m", "src", "data", "--lstrip-paths", "src/", "data/"],
-    "lstrip-absolute": ["-m", "@/src", "--lstrip-paths", "@/"],
-    "base-path-and-lstrip": ["-m", "src", "--base-path", "@", "--lstrip-paths", "src/lib/"],
+    "a-file": (["src/main.c"], []),
+    "a-folder": (["src"], []),
+    "a-folder-with-slash": (["src/"], []),
+    "two-folders": (["src", "data"], []),
+    "the-present-folder": (["."], []),
+    "an-absolute-path": (["@/src"], []),
+    "a-missing-path": (["src", "nowhere"], []),
+    "exclude-a-pattern": (["src"], ["--exclude", "*.h"]),
+    "exclude-a-folder": (["src", "data"], ["--exclude", "lib"]),
+    "exclude-several": (["src", "data"], ["--exclude", "*.h", "*.bin"]),
+    "base-path": (["main.c", "lib"], ["--base-path", "src"]),
+    "lstrip": (["src"], ["--lstrip-paths", "src/"]),
+    "lstrip-two": (["src", "data"], ["--lstrip-paths", "src/", "data/"]),
+    "lstrip-absolute": (["@/src"], ["--lstrip-paths", "@/"]),
+    "base-path-and-lstrip": (["src"], ["--base-path", "@", "--lstrip-paths", "src/lib/"]),
 }
 
 
@@ -53,21 +54,15 @@ def recorded(tool, options: list[str], cwd: Path, command: list[str] | None = No
     return value
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_both_record_the_same_materials_and_products(options, tree, linkgate, python):
+@pytest.mark.parametrize(("paths", "options"), OPTIONS.values(), ids=OPTIONS)
+def test_both_record_the_same_materials_and_products(paths, options, tree, linkgate, python):
     python.keygen("ed25519", "key", tree)
-    options = [*options, *(["-p"] + options[1:] if "-m" in options else [])]
-    options = options[: options.index("-p") + 1] + [o for o in take_paths(options[options.index("-p") + 1 :])]
-    theirs, ours = recorded(python, options, tree), recorded(linkgate, options, tree)
+    arguments = ["-m", *paths, "-p", *paths, *options]
+    theirs, ours = recorded(python, arguments, tree), recorded(linkgate, arguments, tree)
     assert ours["materials"] == theirs["materials"] and theirs["materials"]
     assert ours["products"] == theirs["products"]
     assert (ours["name"], ours["command"]) == (theirs["name"], theirs["command"])
     assert ours["byproducts"]["return-value"] == theirs["byproducts"]["return-value"] == 0
-
-
-def take_paths(options: list[str]) -> list[str]:
-    """The leading options that are values, not names."""
-    return options[: next((at for at, option in enumerate(options) if option.startswith("--")), len(options))]
 
 
 def test_both_record_streams(tree, linkgate, python):
@@ -135,8 +130,6 @@ def test_a_failed_command_is_recorded_only_when_asked(workspace, linkgate):
 
 
 def test_a_failed_link_is_verified_with_a_warning_and_refused_by_strict(workspace, linkgate):
-    from parties import write_layout
-
     for key in ("key", "owner"):
         linkgate.keygen("ed25519", key, workspace)
     linkgate.run("step", "key", "-m", "src", "--record-failure", command=["false"], cwd=workspace)
@@ -185,7 +178,7 @@ def test_the_unfinished_record_is_gone_after_stop(workspace, linkgate):
 
 
 def test_keygen_never_overwrites_and_hides_the_secret(workspace, linkgate):
-    linkgate.keygen("ed25519", "key", workspace)
+    linkgate.must("keygen", "-t", "ed25519", "-n", "key", cwd=workspace)
     assert (workspace / "key").stat().st_mode & 0o777 == 0o600
     before = (workspace / "key").read_bytes(), (workspace / "key.pub").read_bytes()
     assert linkgate("keygen", "-t", "rsa", "-n", "key", cwd=workspace).returncode != 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,6 @@ def test_the_demo_without_its_inspection_is_undecided(linkgate, demo):
 
 
 def test_the_demo_with_another_archive_is_rejected(linkgate, demo):
-    shutil.copytree(demo / "data", demo / "inspect" / "other")
-    (demo / "inspect" / "foo.tar.gz").unlink()
-    import tarfile
-
     with tarfile.open(demo / "inspect" / "foo.tar.gz", "w:gz") as archive:
         archive.add(demo / "data" / "README.md", "foo.py")
     code, answer = verify(linkgate, demo, "demo.dsse.layout")
