@@ -145,7 +145,7 @@ def add(c: Corpus) -> None:
     value, generate = artifacts(10_000, '@@, ["ALLOW", "*"], ["DISALLOW", "*"]', recipe)
     within("rules-1000-artifacts-10000", "1,000 rules over 10,000 artifacts", value, generate, number=39)
     recipe = repeat(["layout", "text"], "@@", '["ALLOW", "*f*f*f*g<n>"]', 2_000)
-    value, generate = artifacts(2_000, '@@, ["ALLOW", "*"]', recipe, f'"{"f" * 150}<n>": {text(digest("x"))}')
+    value, generate = artifacts(2_000, '@@, ["ALLOW", "*"]', recipe, f'"{"f" * 1_000}<n>": {text(digest("x"))}')
     over("pattern-work", "characters compared by patterns", "pattern-work", value, generate, number=39)
     recipe = None
     value, generate = artifacts(2_000, '["DISALLOW", "*"]', recipe)
@@ -175,7 +175,7 @@ def add(c: Corpus) -> None:
 
 
 def wide(c: Corpus) -> None:
-    """A wide bomb: one step whose many signers each deliver a sublayout."""
+    """Wide bombs: sublayouts that are cheap to write and dear to verify."""
     value = layout([], [])
     signers = [ed(f"signer {n}") for n in range(60)]
     outer = layout([step("outer", signers, threshold=60)], signers)
@@ -188,3 +188,36 @@ def wide(c: Corpus) -> None:
         warnings=["no-steps"],
         adversarial=28,
     )
+    # Two levels: each of `first` sublayouts asks for `second` of its own. The lower ones are the same documents in
+    # every folder, so that a recipe can lay them out.
+    alice = ALICE.named("alicekey")
+    plain = {"keys": {alice.keyid: alice.object()}, "_type": "layout", "inspect": [], "expires": "2040-01-01T00:00:00Z"}
+
+    def asking(prefix: str, count: int, **more) -> dict:
+        return {"steps": [{"name": f"{prefix}{n}", "pubkeys": [alice.keyid]} for n in range(count)], **plain, **more}
+
+    for first, second in ((20, 20), (33, 31)):
+        documents = {f"s{n}.alicekey.link": metablock(asking("t", second, readme=f"s{n}"), alice) for n in range(first)}
+        lower = [
+            copies(
+                ["documents"],
+                {"name": f"s<n>.alicekey/t{n}.alicekey.link", "text": metablock(asking("", 0, readme=f"t{n}"), alice)},
+                first,
+            )
+            for n in range(second)
+        ]
+        value = request(metablock(asking("s", first), OWNER), documents, OWNER)
+        total = first * (second + 1)
+        if total > 1_000:
+            about, decision = ABOUT.format("sublayouts, at any depth,"), ("undecided", "limit-exceeded")
+        else:
+            about, decision = WITHIN.format("sublayouts, at any depth,"), ("accept",)
+        c.add(
+            f"limit/sublayouts-{total}",
+            about,
+            value,
+            *decision,
+            limit="sublayouts" if total > 1_000 else None,
+            generate=lower,
+            adversarial=28,
+        )
