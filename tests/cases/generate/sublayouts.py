@@ -1,0 +1,235 @@
+"""Cases of sublayouts (rule 13)."""
+
+from __future__ import annotations
+
+from corpus import Corpus, named, request, result
+from metadata import Key, digest, dsse, ed, file_name, files, inspection, layout, link, metablock, step, text
+
+OWNER, ALICE, BOB, CAROL = ed("owner"), ed("alice"), ed("bob"), ed("carol")
+REST = ["DISALLOW", "*"]
+
+
+def folder(name: str, key: Key) -> str:
+    return f"{name}.{key.keyid[:8]}"
+
+
+def inner_layout(**extra):
+    """Alice's sublayout: carol's `fetch` and then carol's `compile`."""
+    return layout(
+        [
+            step("fetch", CAROL, materials=[["ALLOW", "src"], REST], products=[["ALLOW", "src"], REST]),
+            step("compile", CAROL, materials=[["MATCH", "src", "WITH", "PRODUCTS", "FROM", "fetch"], REST], products=[["CREATE", "app"], REST]),
+        ],
+        [CAROL],
+        **extra,
+    )
+
+
+FETCH = link("fetch", materials=files("src"), products=files("src"))
+COMPILE = link("compile", materials=files("src"), products=files("app"), command=["cc"])
+
+
+def inner_documents(under: str, sign=metablock, compile_=COMPILE) -> dict[str, str]:
+    links = named(("fetch", CAROL, sign(FETCH, CAROL)), ("compile", CAROL, sign(compile_, CAROL)))
+    return {f"{under}/{name}": document for name, document in links.items()}
+
+
+def outer_layout(signers=(ALICE,), threshold=1, materials=None, products=None, **extra):
+    """The owner's layout: `outer`, whose work a sublayout may describe."""
+    return layout(
+        [
+            step(
+                "outer",
+                list(signers),
+                threshold=threshold,
+                materials=[["ALLOW", "src"], REST] if materials is None else materials,
+                products=[["ALLOW", "app"], REST] if products is None else products,
+            )
+        ],
+        [ALICE, BOB],
+        **extra,
+    )
+
+
+def delegated(documents, outer=None, sign=metablock, **rest):
+    return request(sign(outer or outer_layout(), OWNER), documents, OWNER, **rest)
+
+
+def by(key: Key, value=None, sign=metablock, name=None, inner=None) -> dict[str, str]:
+    """A sublayout by this key, with all that it needs."""
+    document = sign(value or inner_layout(), key)
+    return {name or file_name("outer", key): document} | (inner_documents(folder("outer", key), sign) if inner is None else inner)
+
+
+def basics(c: Corpus) -> None:
+    for form, sign in {"metablock": metablock, "dsse": dsse}.items():
+        c.add(f"sublayout/good-{form}", "Rule 13: a payload that is a layout stands for the links that it asks for.", delegated(by(ALICE, sign=sign), sign=sign), "accept")
+    c.add("sublayout/good-mixed-envelopes", "Rules 1 and 13: envelopes mix inside a sublayout too.", delegated(by(ALICE, sign=dsse, inner=inner_documents(folder("outer", ALICE)))), "accept")
+    c.add("sublayout/good-under-the-full-keyid", "Rule 13: a document may be named after the full keyid; its folder bears eight digits also then.", delegated(by(ALICE, name=f"outer.{ALICE.keyid}.link")), "accept")
+    summary = "Rule 13: a sublayout is replaced by its summary: materials of its first step, products of its last"
+    c.add("sublayout/summary-has-the-materials-of-the-first", summary + ".", delegated(by(ALICE), outer_layout(materials=[["REQUIRE", "src"], ["ALLOW", "src"], REST])), "accept")
+    c.add("sublayout/summary-material-disallowed", summary + ".", delegated(by(ALICE), outer_layout(materials=[REST])), "reject", "disallowed-artifact")
+    c.add("sublayout/summary-product-disallowed", summary + ".", delegated(by(ALICE), outer_layout(products=[REST])), "reject", "disallowed-artifact")
+    c.add("sublayout/summary-lacks-inner-products", summary + ", and nothing in between.", delegated(by(ALICE), outer_layout(products=[["REQUIRE", "src"]])), "reject", "required-artifact-missing")
+
+    def packed(app: str):
+        value = layout(
+            [
+                step("outer", ALICE, products=[["ALLOW", "app"], REST]),
+                step("pack", BOB, materials=[["MATCH", "app", "WITH", "PRODUCTS", "FROM", "outer"], REST]),
+            ],
+            [ALICE, BOB],
+        )
+        documents = by(ALICE) | named(("pack", BOB, metablock(link("pack", materials=files(app=app)), BOB)))
+        return delegated(documents, value)
+
+    c.add("sublayout/summary-matched-by-a-later-step", summary + "; other steps match them.", packed("app"), "accept")
+    c.add("sublayout/summary-matched-in-vain", summary + "; other steps match them.", packed("changed"), "reject", "disallowed-artifact")
+    app = [{"digests": digest("app")}]
+    c.add("sublayout/summary-product-as-subject", "Rules 13 and 22: a summary's products are the step's.", delegated(by(ALICE), subjects=app), "accept")
+    c.add("sublayout/inner-product-is-no-subject", "Rules 13 and 22: what an inner step made between is not.", delegated(by(ALICE), subjects=[{"digests": digest("src")}]), "reject", "subject-not-found")
+    agreed = link("outer", materials=files("src"), products=files("app"))
+    c.add("sublayout/agrees-with-a-link", "Rules 12 and 13: a summary counts beside a link and agrees with it.", delegated(by(ALICE) | named(("outer", BOB, metablock(agreed, BOB))), outer_layout([ALICE, BOB], 2)), "accept")
+    disagreed = link("outer", materials=files("src"), products=files(app="changed"))
+    c.add("sublayout/disagrees-with-a-link", "Rules 12 and 13: or it does not.", delegated(by(ALICE) | named(("outer", BOB, metablock(disagreed, BOB))), outer_layout([ALICE, BOB], 1)), "reject", "links-disagree")
+    c.add("sublayout/two-for-threshold-2", "Rules 12 and 13: two functionaries' sublayouts meet a threshold of 2, each with documents of its own.", delegated(by(ALICE) | by(BOB, inner_layout(readme="bob's")), outer_layout([ALICE, BOB], 2)), "accept")
+    c.add("sublayout/two-for-threshold-2-one-incomplete", "Rule 13: the documents of one signer's sublayout serve no other's.", delegated(by(ALICE) | by(BOB, inner_layout(readme="bob's"), inner={}), outer_layout([ALICE, BOB], 2)), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+
+
+def empties(c: Corpus) -> None:
+    empty = by(ALICE, layout([], [CAROL]), inner={})
+    c.add("sublayout/empty", "Rule 13: a sublayout without steps has an empty summary, and a warning.", delegated(empty), "accept", warnings=["no-steps"], adversarial=27)
+    c.add("sublayout/empty-but-something-required", "Rule 13: an empty summary made nothing.", delegated(empty, outer_layout(products=[["REQUIRE", "app"]])), "reject", "required-artifact-missing", adversarial=27)
+    c.add("strict/sublayout-empty", "Rule 23: strict rejects a sublayout without steps as it does a layout: it does not count.", delegated(empty, options={"strict": True}), "reject", "threshold-not-met", adversarial=27)
+    c.add("sublayout/empty-as-subject", "Rule 22: it made no subject.", delegated(empty, subjects=[{"digests": digest("app")}]), "reject", "subject-not-found", adversarial=27)
+
+
+def refusals(c: Corpus) -> None:
+    def bad(fault, about, documents, *warnings, outer=None, number=None, code="threshold-not-met"):
+        c.add(f"sublayout/{fault}", about, delegated(documents, outer), "reject", code, warnings=warnings, adversarial=number)
+
+    uncounted = "Rule 13: a sublayout that is expired, malformed or rejected is uncounted, with its own findings beneath."
+    rejected = {
+        "expired": by(ALICE, inner_layout(expires="2025-11-24T16:00:00Z")),
+        "inner-link-missing": by(ALICE, inner=dict(list(inner_documents(folder("outer", ALICE)).items())[:1])),
+        "inner-rule-broken": by(ALICE, inner=inner_documents(folder("outer", ALICE), compile_=link("compile", materials=files(src="changed"), products=files("app")))),
+        "inner-extra-product": by(ALICE, inner=inner_documents(folder("outer", ALICE), compile_=link("compile", materials=files("src"), products=files("app", "evil")))),
+    }
+    for fault, documents in rejected.items():
+        bad(fault, uncounted, documents, "sublayout-rejected")
+        other = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
+        c.add(
+            f"sublayout/{fault}-beside-a-good-link",
+            uncounted + " A good link still counts.",
+            delegated(documents | other, outer_layout([ALICE, BOB])),
+            "accept",
+            warnings=["sublayout-rejected"],
+        )
+    c.add("sublayout/expiring-a-second-later", "Rule 13: its own expiry is judged at the same instant.", delegated(by(ALICE, inner_layout(expires="2025-11-24T16:00:01Z"))), "accept")
+    for fault, value in {
+        "malformed-rule": layout([step("compile", CAROL, products=[[]])], [CAROL]),
+        "malformed-expiry": inner_layout(expires="tomorrow"),
+        "malformed-threshold": layout([step("compile", CAROL, threshold=0)], [CAROL]),
+        "malformed-without-keys": {k: v for k, v in inner_layout().items() if k != "keys"},
+    }.items():
+        bad(fault, uncounted, by(ALICE, value))
+    bad("signed-by-another", "Rule 13: the document's name binds it to one signer, whose signature it must bear.", {file_name("outer", ALICE): metablock(inner_layout(), BOB)} | inner_documents(folder("outer", ALICE)), outer=outer_layout([ALICE, BOB]))
+    bad("signature-invalid", "Rule 11: a sublayout with a bad signature does not count.", by(BOB.named(ALICE.keyid)), "signature-invalid")
+    bad("signer-unauthorised", "Rule 11: a sublayout by a key that the step does not list does not count.", by(BOB), "signer-unauthorized", number=6)
+    for fault, name in {
+        "named-freely": "sub.link",
+        "named-after-no-key": "outer.link",
+        "named-after-another-step": f"other.{ALICE.keyid[:8]}.link",
+        "named-after-seven-digits": f"outer.{ALICE.keyid[:7]}.link",
+        "named-after-nine-digits": f"outer.{ALICE.keyid[:9]}.link",
+        "named-with-more": f"outer.{ALICE.keyid[:8]}.2.link",
+    }.items():
+        bad(fault, "Rule 13: a sublayout names no step, so a name that binds it to none leaves it unbound.", by(ALICE, name=name), "sublayout-unbound")
+    bad("inner-links-in-the-root", "Rule 13: a sublayout reads its own folder alone.", by(ALICE, inner={name.split("/")[1]: document for name, document in inner_documents("x").items()}))
+    bad("inner-links-in-another-folder", "Rule 13: a sublayout reads its own folder alone.", by(ALICE, inner=inner_documents(folder("outer", BOB))))
+    bad("inner-links-under-the-full-keyid", "Rule 13: the folder bears eight digits also where the document bears the full keyid.", by(ALICE, name=f"outer.{ALICE.keyid}.link", inner=inner_documents(f"outer.{ALICE.keyid}")))
+    bad("inner-links-signed-by-a-root-functionary", "Rule 13: only the sublayout's own keys sign its steps.", by(ALICE, inner={f"{folder('outer', ALICE)}/{n}": d for n, d in named(("fetch", ALICE, metablock(FETCH, ALICE)), ("compile", ALICE, metablock(COMPILE, ALICE))).items()}), "sublayout-rejected")
+    inner = {name: document for name, document in inner_documents(folder("outer", ALICE)).items()}
+    c.add(
+        "sublayout/stray-file-beside-inner-links",
+        "Rule 11: a stray file denies nothing inside a sublayout either.",
+        delegated(by(ALICE, inner=inner | {f"{folder('outer', ALICE)}/stray.link": "{"})),
+        "accept",
+        warnings=["document-malformed"],
+    )
+
+
+def binding(c: Corpus) -> None:
+    two = layout([step("outer", ALICE), step("other", ALICE)], [ALICE])
+    reused = by(ALICE) | {file_name("other", ALICE): metablock(inner_layout(), ALICE)} | inner_documents(folder("other", ALICE))
+    c.add("sublayout/copied-to-another-step", "Rule 13: one payload serves at most one step.", delegated(reused, two), "reject", "threshold-not-met", warnings=["sublayout-reused"], adversarial=1)
+    both = by(ALICE) | {file_name("other", ALICE): metablock(inner_layout(readme="other"), ALICE)} | inner_documents(folder("other", ALICE))
+    c.add("sublayout/one-signer-two-steps", "Rule 13: a signer who may sign several steps draws a warning: nothing in a sublayout says for which it was made.", delegated(both, two), "accept", warnings=["sublayout-shared-signer"], adversarial=1)
+    c.add("strict/sublayout-shared-signer", "Rule 23: strict rejects it.", delegated(both, two, options={"strict": True}), "reject", "sublayout-shared-signer", adversarial=1)
+    moved = {file_name("other", ALICE): metablock(inner_layout(), ALICE)} | inner_documents(folder("other", ALICE))
+    c.add("sublayout/moved-to-a-step-of-another-signer", "Rule 13: a sublayout renamed for a step that its signer may not sign does not count.", delegated(moved, layout([step("outer", ALICE), step("other", BOB)], [ALICE, BOB])), "reject", "threshold-not-met", adversarial=1)
+    c.add("sublayout/moved-to-another-signers-name", "Rule 13: nor does one renamed for another signer of its step.", delegated({file_name("outer", BOB): metablock(inner_layout(), ALICE)} | inner_documents(folder("outer", BOB)), outer_layout([ALICE, BOB])), "reject", "threshold-not-met", adversarial=1)
+    first, second = ALICE.named("deadbeef" + "1" * 56), BOB.named("deadbeef" + "2" * 56)
+    value = layout([step("outer", [first, second])], [first, second])
+    document = metablock(inner_layout(), first)
+    c.add("sublayout/keyids-share-eight-digits", "Rule 13: an ambiguous keyid8 is uncounted.", delegated({"outer.deadbeef.link": document} | inner_documents("outer.deadbeef"), value), "reject", "threshold-not-met", warnings=["sublayout-ambiguous"], adversarial=4)
+
+
+def nesting(c: Corpus) -> None:
+    def nest(depth: int) -> dict[str, str]:
+        """Sublayouts in sublayouts, `depth` of them, and at the bottom an `outer` link by alice."""
+        documents, under = {}, ""
+        for level in range(depth):
+            documents[under + file_name("outer", ALICE)] = metablock(
+                layout([step("outer", ALICE, products=[["ALLOW", "app"], REST])], [ALICE], readme=str(level)), ALICE
+            )
+            under += folder("outer", ALICE) + "/"
+        documents[under + file_name("outer", ALICE)] = metablock(link("outer", products=files("app")), ALICE)
+        return documents
+
+    for depth in (2, 3, 8):
+        c.add(f"sublayout/nested-{depth}-deep", "Rule 13: sublayouts nest.", delegated(nest(depth)), "accept")
+    for depth in (9, 40):
+        c.add(f"limit/sublayouts-nested-{depth}-deep", "Rules 13 and 24: their depth is bounded, and a budget spent is undecided.", delegated(nest(depth)), "undecided", "limit-exceeded", limit="sublayout-depth", adversarial=28)
+    broken = nest(3)
+    last = list(broken)[-1]
+    broken[last] = metablock(link("outer", products=files("app", "evil")), ALICE)
+    c.add("sublayout/nested-3-deep-rejected-at-the-bottom", "Rule 13: a fault at the bottom reaches the top.", delegated(broken), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+
+
+def inside(c: Corpus) -> None:
+    """What a sublayout has of its own: inspections, parameters, unsupported parts."""
+    at = [folder("outer", ALICE)]
+    looking = inner_layout(inspect=[inspection("look", ["rm", "-rf", "/"], materials=[["MATCH", "app", "WITH", "PRODUCTS", "FROM", "compile"], REST])])
+    documents = by(ALICE, looking)
+    good = text(link("look", materials=files("app")))
+    about = "Rule 21: a third party's command is an inspection like others: its result is supplied, or there is no judgement"
+    c.add("sublayout/inspection-not-run", about + ".", delegated(documents), "undecided", "inspection-not-run", adversarial=29)
+    c.add("sublayout/inspection-supplied", about + ".", delegated(documents, inspections=[result("look", good, at)]), "accept", adversarial=29)
+    c.add("sublayout/inspection-supplied-for-the-root", about + "; the root's is not the sublayout's.", delegated(documents, inspections=[result("look", good)]), "undecided", "inspection-not-run", adversarial=29)
+    c.add("sublayout/inspection-planted-in-its-folder", about + "; it is never taken from among the evidence.", delegated(documents | {f"{at[0]}/look.link": metablock(link("look", materials=files("app")), CAROL)}), "undecided", "inspection-not-run", adversarial=[29, 46])
+    c.add("sublayout/inspection-failed", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("app"), byproducts={"return-value": 2})), at)]), "reject", "threshold-not-met", warnings=["sublayout-rejected"], adversarial=29)
+    c.add("sublayout/inspection-saw-another-file", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("evil"))), at)]), "reject", "threshold-not-met", warnings=["sublayout-rejected"], adversarial=29)
+    unsupported = inner_layout()
+    unsupported["steps"][0]["cert_constraints"] = [{"common_name": "*"}]
+    c.add("sublayout/unsupported-constraint", "Rules 2 and 13: a constraint that cannot be checked, in a sublayout that is needed, is undecided.", delegated(by(ALICE, unsupported)), "undecided", "layout-unsupported", adversarial=48)
+    link_ = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
+    c.add("sublayout/unsupported-constraint-beside-a-good-link", "Rule 11: in one that is not needed it denies nothing.", delegated(by(ALICE, unsupported) | link_, outer_layout([ALICE, BOB])), "accept", warnings=["sublayout-undecided"], adversarial=48)
+    braces = layout([step("make", CAROL, products=[["ALLOW", "{v}"], REST])], [CAROL])
+    inner = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("{v}")), CAROL)}
+    outer = outer_layout(materials=[REST], products=[["ALLOW", "{{{v}}}"], REST])
+    c.add("sublayout/parameters-stay-outside", "Rule 10: parameters do not reach sublayouts, where all braces are literal.", delegated(by(ALICE, braces, inner=inner), outer, parameters={"v": "v"}), "accept")
+    filled = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("app")), CAROL)}
+    c.add("sublayout/parameters-do-not-fill-its-rules", "Rule 10: parameters do not reach sublayouts.", delegated(by(ALICE, braces, inner=filled), parameters={"v": "app"}), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+    lone = layout([step("make", CAROL, products=[["ALLOW", "}a{"], REST])], [CAROL])
+    inner = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("}a{")), CAROL)}
+    c.add("sublayout/lone-braces-are-literal", "Rule 10: nor are lone braces malformed there.", delegated(by(ALICE, lone, inner=inner), outer_layout(products=[["ALLOW", "*"]]), parameters={"v": "app"}), "accept")
+
+
+def add(c: Corpus) -> None:
+    basics(c)
+    empties(c)
+    refusals(c)
+    binding(c)
+    nesting(c)
+    inside(c)
