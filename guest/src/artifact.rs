@@ -239,7 +239,8 @@ fn is_strong(algorithm: &str, value: &str, artifact: &str) -> Result<bool, Artif
     Ok(match algorithm {
         // Git object names: SHA-256 if they have 64 digits, SHA-1 if they have 40.
         "gitCommit" | "gitTree" => is_lower_hex(value, 64),
-        // Go's `h1:` and the base64 of a SHA-256.
+        // A SHA-256 in hexadecimal digits, or as Go writes it: `h1:` and its base64.
+        "dirHash" if is_lower_hex(value, 64) => true,
         "dirHash" => value
             .strip_prefix("h1:")
             .and_then(crate::envelope::decode_base64)

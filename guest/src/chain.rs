@@ -135,6 +135,10 @@ impl<'e> Verification<'_, 'e> {
         self.valid_until = self.valid_until.into_iter().chain(layout.expires).min();
         self.require(layout, standing);
         notices(judgement, layout, standing);
+        // What cannot be checked might have made any step hold or fail.
+        if !layout.unsupported.is_empty() {
+            return Ok(());
+        }
         let mut judge = Judge {
             checker: &mut *self.checker,
             budget: self.budget,

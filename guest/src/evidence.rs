@@ -231,6 +231,15 @@ impl<'e> Collector<'_, 'e, '_> {
                 );
                 return Ok(());
             }
+            Err(Code::SignerUnauthorized) => {
+                self.warn(
+                    Code::SignerUnauthorized,
+                    None,
+                    document,
+                    format!("`{document}` does not count: its name binds this sublayout to a key that may not sign that step"),
+                );
+                return Ok(());
+            }
             Err(code) => {
                 self.warn(
                     code,
@@ -391,7 +400,7 @@ fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<B
         }
         first
     }
-    .ok_or(Code::SublayoutUnbound)?;
+    .ok_or(if matches!(keyid.len(), 8 | 64) { Code::SignerUnauthorized } else { Code::SublayoutUnbound })?;
     Ok(Binding {
         step: place,
         signer,

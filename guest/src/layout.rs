@@ -280,7 +280,7 @@ impl<'p> Parts<'p> {
                 let text = reader.string()?;
                 self.expires = Some(Instant::parse(&text).ok_or_else(|| LayoutError::Expires(shown(&text)))?);
             }
-            "readme" => reader.skip()?,
+            "readme" => drop(reader.string()?),
             _ => self.other(reader, None, key)?,
         }
         Ok(())

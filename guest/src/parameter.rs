@@ -50,7 +50,7 @@ impl fmt::Display for Filled {
 }
 
 impl Parameters {
-    /// Parameters by name. Names are `[A-Za-z0-9_-]+`; others can be given and never fill anything.
+    /// Parameters by name. Names are `[A-Za-z0-9_-]+`.
     pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             values: values.into_iter().collect(),
@@ -112,7 +112,8 @@ fn next_brace(text: &str) -> Option<(&str, char, &str)> {
     Some((before, brace, characters.as_str()))
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a parameter may have this name.
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name
             .bytes()

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
+use crate::parameter;
 
 /// One question to the verifier. Equal requests get equal answers, anywhere.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -145,6 +146,12 @@ pub enum RequestError {
     /// Two functionaries under one label.
     #[error("two keys are labelled `{0}`")]
     DuplicateLabel(String),
+    /// A parameter that no layout could name.
+    #[error("the parameter name `{0}` has other characters than letters, digits, `_` and `-`")]
+    ParameterName(String),
+    /// Not the JSON form of a request.
+    #[error("the request is not of the documented form: {0}")]
+    Form(String),
     /// Two documents of one name.
     #[error("two documents are named `{0}`")]
     DuplicateDocument(String),
@@ -180,6 +187,11 @@ pub enum Anchor {
 }
 
 impl Request {
+    /// Reads the JSON form. Members that a request does not have are errors.
+    pub fn from_json(text: &str) -> Result<Self, RequestError> {
+        serde_json::from_str(text).map_err(|error| RequestError::Form(error.to_string()))
+    }
+
     /// Checks the sizes and names of what was handed over.
     pub fn check(&self) -> Result<(), RequestError> {
         if self.documents.len() > limits::DOCUMENTS || self.inspections.len() > limits::DOCUMENTS {
@@ -202,6 +214,9 @@ impl Request {
         let mut names = BTreeSet::new();
         if let Some(twice) = self.documents.iter().find(|document| !names.insert(&document.name)) {
             return Err(RequestError::DuplicateDocument(shown(&twice.name)));
+        }
+        if let Some(name) = self.parameters.keys().find(|name| !parameter::is_name(name)) {
+            return Err(RequestError::ParameterName(shown(name)));
         }
         let mut places = BTreeSet::new();
         if let Some(twice) = self

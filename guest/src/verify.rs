@@ -77,6 +77,12 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
     Ok(verdict)
 }
 
+/// Judges the JSON form of a request.
+pub fn verify_json(text: &str, checker: &mut dyn Checker) -> Answer {
+    let request = Request::from_json(text).map_err(|error| request_error(&error))?;
+    verify(&request, checker)
+}
+
 /// Says what a verification of this request will need. The error says why the layout is not trusted, or why that could
 /// not be judged.
 pub fn plan(request: &Request, checker: &mut dyn Checker) -> Result<Requirements, Box<Undecided>> {
@@ -115,9 +121,9 @@ enum Trusted {
 
 impl<'r> Sources<'r> {
     fn open(request: &'r Request) -> Result<Self, Box<Undecided>> {
-        request.check().map_err(request_error)?;
+        request.check().map_err(|error| request_error(&error))?;
         Ok(Self {
-            anchor: request.anchor().map_err(request_error)?,
+            anchor: request.anchor().map_err(|error| request_error(&error))?,
             documents: evidence::open(&request.documents),
             results: results(&request.inspections),
             parameters: Parameters::new(request.parameters.clone()),
@@ -305,8 +311,8 @@ fn spent_finding(spent: Spent) -> Finding {
     Finding::new(Code::LimitExceeded, &[], spent.to_string()).found(spent.0.name())
 }
 
-fn request_error(error: RequestError) -> Box<Undecided> {
-    let finding = match &error {
+fn request_error(error: &RequestError) -> Box<Undecided> {
+    let finding = match error {
         RequestError::Spent(spent) => spent_finding(*spent),
         RequestError::UnusableKey { label, .. } => {
             Finding::new(Code::TrustedKeyUnusable, &[], error.to_string()).found(label)

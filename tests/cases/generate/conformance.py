@@ -17,7 +17,7 @@ from metadata import Json, link, text
 
 # By the case's name without its envelope: decision, codes, warnings.
 REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
-    "case-variant-Steps": ("undecided", ["layout-malformed"], []),
+    "case-variant-Steps": ("reject", ["disallowed-artifact"], ["unknown-layout-field"]),
     "dup-steps-key": ("undecided", ["layout-malformed"], []),
     "empty-digest": ("reject", ["threshold-not-met"], ["digest-weak"]),
     "expired": ("reject", ["layout-expired"], []),
@@ -38,7 +38,7 @@ REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     "rule-neg-caret": ("reject", ["disallowed-artifact"], []),
     "rule-nfd-nfc": ("reject", ["disallowed-artifact"], []),
     "rule-range-rev": ("reject", ["disallowed-artifact"], []),
-    "rule-require-dotslash": ("reject", ["required-artifact-missing"], []),
+    "rule-require-dotslash": ("reject", ["threshold-not-met"], ["artifact-name-malformed"]),
     "rule-trailing-slash-pat": ("reject", ["disallowed-artifact"], []),
     "rule-unclosed-bracket-disallow": ("reject", ["disallowed-artifact"], []),
     "same-key-two-keyids-thr2": ("reject", ["threshold-not-met"], []),
@@ -71,13 +71,12 @@ REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     "step-traversal": ("undecided", ["layout-malformed"], []),
 }
 WARNED = {
-    "badsig-extra-link": ["signature-invalid"],
     "malformed-extra-link": ["document-malformed"],
     "no-steps": ["no-steps"],
     "sublayout-empty": ["no-steps"],
 }
 # In the Metablock form of this one the field was added after signing.
-BY_ID = {"mb-case-variant-Steps": ("reject", ["layout-signature-invalid"], [])}
+BY_ID = {"mb-case-variant-Steps": ("undecided", ["layout-malformed"], [])}
 
 
 def request(case: dict[str, Json]) -> dict[str, Json]:

@@ -214,7 +214,7 @@ def inside(c: Corpus) -> None:
     unsupported["steps"][0]["cert_constraints"] = [{"common_name": "*"}]
     c.add("sublayout/unsupported-constraint", "Rules 2 and 13: a constraint that cannot be checked, in a sublayout that is needed, is undecided.", delegated(by(ALICE, unsupported)), "undecided", "layout-unsupported", adversarial=48)
     link_ = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
-    c.add("sublayout/unsupported-constraint-beside-a-good-link", "Rule 11: in one that is not needed it denies nothing.", delegated(by(ALICE, unsupported) | link_, outer_layout([ALICE, BOB])), "accept", warnings=["sublayout-undecided"], adversarial=48)
+    c.add("sublayout/unsupported-constraint-beside-a-good-link", "Rule 2: it is never skipped, even beside evidence that would be enough.", delegated(by(ALICE, unsupported) | link_, outer_layout([ALICE, BOB])), "undecided", "layout-unsupported", warnings=["sublayout-undecided"], adversarial=48)
     braces = layout([step("make", CAROL, products=[["ALLOW", "{v}"], REST])], [CAROL])
     inner = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("{v}")), CAROL)}
     outer = outer_layout(materials=[REST], products=[["ALLOW", "{{{v}}}"], REST])
