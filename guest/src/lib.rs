@@ -3,7 +3,9 @@
 //! There is no clock, file, network, randomness or thread here: time is an argument, evidence is bytes, and a signature
 //! check may be answered by the host that embeds the verifier.
 
+pub mod artifact;
 pub mod canonical;
 pub mod envelope;
+pub mod instant;
 pub mod json;
 pub mod limits;
