@@ -5,7 +5,10 @@
 
 pub mod artifact;
 pub mod canonical;
+mod der;
 pub mod envelope;
 pub mod instant;
 pub mod json;
+pub mod key;
 pub mod limits;
+pub mod signature;
