@@ -156,10 +156,11 @@ impl<'a> Artifacts<'a> {
         let mut names: Vec<String> = Vec::new();
         for (these, those) in [(self, other), (other, self)] {
             let mut cursor = those.cursor();
-            let differing = these
-                .0
-                .iter()
-                .filter(|artifact| cursor.find("", &artifact.name).is_none_or(|there| there.digests != artifact.digests));
+            let differing = these.0.iter().filter(|artifact| {
+                cursor
+                    .find("", &artifact.name)
+                    .is_none_or(|there| there.digests != artifact.digests)
+            });
             names.extend(differing.map(|artifact| artifact.name.to_string()).take(most));
         }
         names.sort_unstable();
@@ -287,10 +288,41 @@ mod tests {
 
     #[test]
     fn names() {
-        for name in ["a", "a/b", "/a/b", "...", ".a", "a ", "a\\..\\b", "https://x/y", "file:///a", "pkg:npm/x@1", "a:b//c".replace("//", "/").as_str(), "é\n"] {
+        for name in [
+            "a",
+            "a/b",
+            "/a/b",
+            "...",
+            ".a",
+            "a ",
+            "a\\..\\b",
+            "https://x/y",
+            "file:///a",
+            "pkg:npm/x@1",
+            "a:b//c".replace("//", "/").as_str(),
+            "é\n",
+        ] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", "/", "//a", "./a", "a/./b", "a/..", "..", ".", "a/", "a//b", "a\0", "https://", "https:///", "https:////a", "https://x//y", "1x://y", "a:b//c"] {
+        for name in [
+            "",
+            "/",
+            "//a",
+            "./a",
+            "a/./b",
+            "a/..",
+            "..",
+            ".",
+            "a/",
+            "a//b",
+            "a\0",
+            "https://",
+            "https:///",
+            "https:////a",
+            "https://x//y",
+            "1x://y",
+            "a:b//c",
+        ] {
             assert!(!is_name(name), "{name}");
         }
     }
@@ -324,21 +356,41 @@ mod tests {
     #[test]
     fn a_cursor_finds_what_a_search_finds() {
         let names: Vec<String> = (0..500).map(|n| format!("p/{:03}", n * 7 % 1000)).collect();
-        let text: Vec<String> = names.iter().map(|name| format!("\"{name}\":{{\"sha256\":\"{}\"}}", "0".repeat(64))).collect();
+        let text: Vec<String> = names
+            .iter()
+            .map(|name| format!("\"{name}\":{{\"sha256\":\"{}\"}}", "0".repeat(64)))
+            .collect();
         let text = format!("{{{}}}", text.join(","));
         let artifacts = Artifacts::read(&mut Reader::new(&text)).unwrap();
         let mut cursor = artifacts.cursor();
         for n in 0..1000 {
             let rest = format!("{n:03}");
             let found = cursor.find("p/", &rest).map(|artifact| artifact.name.clone());
-            assert_eq!(found, artifacts.get(&format!("p/{rest}")).map(|artifact| artifact.name.clone()), "{n}");
+            assert_eq!(
+                found,
+                artifacts
+                    .get(&format!("p/{rest}"))
+                    .map(|artifact| artifact.name.clone()),
+                "{n}"
+            );
         }
     }
 
     #[test]
     fn joined_names_compare_as_one() {
-        for (name, prefix, rest) in [("a", "a/", "b"), ("b", "a/", "b"), ("a/b", "a/", "b"), ("a/c", "a/", "b"), ("A", "a/", ""), ("", "a", "")] {
-            assert_eq!(compare(name, prefix, rest), name.cmp(&format!("{prefix}{rest}")), "{name}");
+        for (name, prefix, rest) in [
+            ("a", "a/", "b"),
+            ("b", "a/", "b"),
+            ("a/b", "a/", "b"),
+            ("a/c", "a/", "b"),
+            ("A", "a/", ""),
+            ("", "a", ""),
+        ] {
+            assert_eq!(
+                compare(name, prefix, rest),
+                name.cmp(&format!("{prefix}{rest}")),
+                "{name}"
+            );
         }
     }
 }

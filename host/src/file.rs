@@ -116,7 +116,10 @@ mod tests {
             write(&path, b"first", mode).unwrap();
             write(&path, b"second", mode).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"second");
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, wanted & !umask());
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                wanted & !umask()
+            );
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
@@ -133,7 +136,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         write_new(&path, b"first", Mode::Private).unwrap();
-        assert!(matches!(write_new(&path, b"second", Mode::Private), Err(WriteError::Exists(_))));
+        assert!(matches!(
+            write_new(&path, b"second", Mode::Private),
+            Err(WriteError::Exists(_))
+        ));
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
@@ -144,7 +150,10 @@ mod tests {
         let error = write(&folder.path().join("none/link"), b"", Mode::Public).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("the folder `{}` does not exist; create it first", folder.path().join("none").display())
+            format!(
+                "the folder `{}` does not exist; create it first",
+                folder.path().join("none").display()
+            )
         );
     }
 }

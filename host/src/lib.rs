@@ -2,3 +2,8 @@
 
 pub mod cli;
 mod command;
+pub mod file;
+pub mod metadata;
+pub mod record;
+pub mod signer;
+pub mod terminal;

@@ -167,7 +167,9 @@ pub fn collect(arguments: &[String], options: &Options) -> Result<Collected, Col
     collected.artifacts = hash_all(unique(files)?, options)?;
     for folder in folders {
         let name = options.naming.name(&folder, "dir:")?;
-        collected.artifacts.insert(name, hash_folder(&folder, options, &mut collected.notes)?);
+        collected
+            .artifacts
+            .insert(name, hash_folder(&folder, options, &mut collected.notes)?);
     }
     Ok(collected)
 }
@@ -270,7 +272,16 @@ mod tests {
 
     #[test]
     fn paths_folders_and_globs() {
-        let folder = tree(&["a", "src/b.c", "src/b.h", "src/deep/c.c", ".git/config", "x.link", "src/d.c~", ".hidden"]);
+        let folder = tree(&[
+            "a",
+            "src/b.c",
+            "src/b.h",
+            "src/deep/c.c",
+            ".git/config",
+            "x.link",
+            "src/d.c~",
+            ".hidden",
+        ]);
         let options = options(&folder);
         for (arguments, wanted) in [
             (&["."][..], &[".hidden", "a", "src/b.c", "src/b.h", "src/deep/c.c"][..]),
@@ -311,7 +322,12 @@ mod tests {
         options.naming = Naming::new(vec!["one/".to_owned(), "two/".to_owned()]).unwrap();
         assert_eq!(names(&["one", "two/b"], &options).unwrap(), ["a", "b"]);
         let error = names(&["one", "two"], &options).unwrap_err();
-        assert!(error.to_string().starts_with("`one/a` and `two/a` would both be recorded as `a`"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("`one/a` and `two/a` would both be recorded as `a`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -354,7 +370,10 @@ mod tests {
         let folder = tree(&["a", "inner/b"]);
         let mut options = options(&folder);
         options.base.push("inner");
-        assert!(matches!(names(&["../a"], &options), Err(CollectError::Name(NameError::Refused { .. }))));
+        assert!(matches!(
+            names(&["../a"], &options),
+            Err(CollectError::Name(NameError::Refused { .. }))
+        ));
         options.naming = Naming::new(vec!["../".to_owned()]).unwrap();
         assert_eq!(names(&["../a"], &options).unwrap(), ["a"]);
     }
@@ -380,6 +399,9 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = tree(&[]);
         fs::write(folder.path().join(OsStr::from_bytes(b"\xff")), "").unwrap();
-        assert!(matches!(names(&["."], &options(&folder)), Err(CollectError::NotUtf8(_))));
+        assert!(matches!(
+            names(&["."], &options(&folder)),
+            Err(CollectError::NotUtf8(_))
+        ));
     }
 }

@@ -209,7 +209,9 @@ fn pass_through(mut from: impl Read, mut to: impl Write, kept: &Mutex<Stream>, c
             Ok(count) => {
                 // Whoever closed the other end does not want to see it, but the link does.
                 let _ = to.write_all(&block[..count]).and_then(|()| to.flush());
-                kept.lock().unwrap_or_else(PoisonError::into_inner).keep(&block[..count]);
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .keep(&block[..count]);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
@@ -237,17 +239,27 @@ mod tests {
     fn codes() {
         for (script, code, as_in_toto) in [("exit 0", 0, 0), ("exit 3", 3, 3), ("kill -9 $$", 137, -9)] {
             let outcome = shell(script, Options::default()).unwrap();
-            assert_eq!((outcome.code(), outcome.code_as_in_toto()), (code, as_in_toto), "{script}");
+            assert_eq!(
+                (outcome.code(), outcome.code_as_in_toto()),
+                (code, as_in_toto),
+                "{script}"
+            );
         }
         assert!(matches!(run(&[], KEPT), Err(CommandError::Empty)));
         let missing = run(&["no-such-command".to_owned()], KEPT).unwrap_err();
-        assert!(missing.to_string().starts_with("cannot run `no-such-command`: "), "{missing}");
+        assert!(
+            missing.to_string().starts_with("cannot run `no-such-command`: "),
+            "{missing}"
+        );
     }
 
     #[test]
     fn both_streams_are_kept() {
         let outcome = shell("echo out; echo err >&2; printf '\\377'", KEPT).unwrap();
-        assert_eq!((outcome.stdout.text(), outcome.stderr.text()), ("out\n\u{fffd}".to_owned(), "err\n".to_owned()));
+        assert_eq!(
+            (outcome.stdout.text(), outcome.stderr.text()),
+            ("out\n\u{fffd}".to_owned(), "err\n".to_owned())
+        );
     }
 
     #[test]

@@ -33,7 +33,9 @@ impl Exclude {
             cause,
         };
         for pattern in patterns {
-            builder.add_line(None, pattern).map_err(|cause| malformed(pattern, cause))?;
+            builder
+                .add_line(None, pattern)
+                .map_err(|cause| malformed(pattern, cause))?;
         }
         builder.build().map(Self).map_err(|cause| malformed("", cause))
     }
@@ -45,7 +47,9 @@ impl Exclude {
 
     /// Whether a path is excluded by itself or by a folder that it is in.
     pub(super) fn covers_within(&self, location: &str, is_folder: bool) -> bool {
-        self.0.matched_path_or_any_parents(relative(location), is_folder).is_ignore()
+        self.0
+            .matched_path_or_any_parents(relative(location), is_folder)
+            .is_ignore()
     }
 }
 
@@ -103,6 +107,11 @@ mod tests {
     #[test]
     fn a_malformed_pattern_is_named() {
         let error = Exclude::new(["a[z-a]"]).unwrap_err();
-        assert!(error.to_string().starts_with("the exclude pattern `a[z-a]` is malformed"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the exclude pattern `a[z-a]` is malformed"),
+            "{error}"
+        );
     }
 }

@@ -206,16 +206,28 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_regular_one() {
-        assert!(matches!(file(Path::new("/dev/null"), Content::Exact), Err(HashError::NotRegular(_))));
-        assert!(matches!(file(Path::new("/"), Content::Exact), Err(HashError::NotRegular(_))));
-        assert!(matches!(file(Path::new("none"), Content::Exact), Err(HashError::Unreadable { .. })));
+        assert!(matches!(
+            file(Path::new("/dev/null"), Content::Exact),
+            Err(HashError::NotRegular(_))
+        ));
+        assert!(matches!(
+            file(Path::new("/"), Content::Exact),
+            Err(HashError::NotRegular(_))
+        ));
+        assert!(matches!(
+            file(Path::new("none"), Content::Exact),
+            Err(HashError::Unreadable { .. })
+        ));
     }
 
     #[test]
     fn a_file_that_is_not_what_its_size_says() {
         // Its size is 0, and it has content.
         if Path::new("/proc/version").exists() {
-            assert!(matches!(file(Path::new("/proc/version"), Content::Exact), Err(HashError::Changed(_))));
+            assert!(matches!(
+                file(Path::new("/proc/version"), Content::Exact),
+                Err(HashError::Changed(_))
+            ));
         }
     }
 }

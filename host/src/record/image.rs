@@ -6,7 +6,7 @@
 //! digest is not in it, and none is invented.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -196,10 +196,12 @@ impl Documents {
     fn of_layout(path: &Path) -> Result<Self, ImageError> {
         let part = |name: &'static str| match read_bounded(&path.join(name)) {
             Ok(bytes) => Ok(bytes),
-            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(ImageError::NoLayout {
-                path: path.to_owned(),
-                missing: name,
-            }),
+            Err(cause) if matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Err(ImageError::NoLayout {
+                    path: path.to_owned(),
+                    missing: name,
+                })
+            }
             Err(cause) => Err(ImageError::Unreadable {
                 path: path.join(name),
                 cause,
@@ -223,9 +225,13 @@ impl Documents {
             document: document.to_owned(),
             cause,
         };
-        let layout: Layout = serde_json::from_slice(layout).map_err(|error| malformed("oci-layout", error.to_string()))?;
+        let layout: Layout =
+            serde_json::from_slice(layout).map_err(|error| malformed("oci-layout", error.to_string()))?;
         if layout.version != "1.0.0" {
-            return Err(malformed("oci-layout", format!("version `{}` is not 1.0.0", layout.version)));
+            return Err(malformed(
+                "oci-layout",
+                format!("version `{}` is not 1.0.0", layout.version),
+            ));
         }
         let index = serde_json::from_slice(index).map_err(|error| malformed("index.json", error.to_string()))?;
         Ok(Self {
@@ -285,7 +291,11 @@ impl Documents {
             .iter()
             .map(|descriptor| descriptor.names().next().unwrap_or(&descriptor.digest))
             .collect();
-        if shown.is_empty() { "none".to_owned() } else { format!("`{}`", shown.join("`, `")) }
+        if shown.is_empty() {
+            "none".to_owned()
+        } else {
+            format!("`{}`", shown.join("`, `"))
+        }
     }
 
     fn blob(&self, name: &str) -> Result<Vec<u8>, ImageError> {
@@ -353,6 +363,8 @@ fn members(archive: impl Read, names: &[&str]) -> io::Result<BTreeMap<String, Ve
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
@@ -418,7 +430,10 @@ mod tests {
         let (files, digests) = layout(&[None]);
         assert_eq!(digest("a:1=oci-layout:image", &folder(&files)).unwrap(), digests[0]);
         for gzip in [false, true] {
-            assert_eq!(digest("a:1=docker-archive:image", &archive(&files, gzip)).unwrap(), digests[0]);
+            assert_eq!(
+                digest("a:1=docker-archive:image", &archive(&files, gzip)).unwrap(),
+                digests[0]
+            );
         }
     }
 
@@ -427,9 +442,15 @@ mod tests {
         let (files, digests) = layout(&[Some("1.0"), Some("2.0")]);
         let folder = folder(&files);
         assert_eq!(digest("a=oci-layout:image:2.0", &folder).unwrap(), digests[1]);
-        assert_eq!(digest("a=docker-archive:image:1.0", &archive(&files, false)).unwrap(), digests[0]);
+        assert_eq!(
+            digest("a=docker-archive:image:1.0", &archive(&files, false)).unwrap(),
+            digests[0]
+        );
         let several = digest("a=oci-layout:image", &folder).unwrap_err().to_string();
-        assert!(several.ends_with("add one of these after a colon: `1.0`, `2.0`"), "{several}");
+        assert!(
+            several.ends_with("add one of these after a colon: `1.0`, `2.0`"),
+            "{several}"
+        );
         let none = digest("a=oci-layout:image:3.0", &folder).unwrap_err().to_string();
         assert!(none.ends_with("has no image `3.0`; it has `1.0`, `2.0`"), "{none}");
     }
@@ -440,29 +461,59 @@ mod tests {
         let folder = folder(&files);
         let blob = folder.path().join("image").join(&files[1].0);
         fs::write(&blob, "{}").unwrap();
-        assert!(matches!(digest("a=oci-layout:image", &folder), Err(ImageError::Damaged { .. })));
+        assert!(matches!(
+            digest("a=oci-layout:image", &folder),
+            Err(ImageError::Damaged { .. })
+        ));
         fs::remove_file(&blob).unwrap();
-        assert!(matches!(digest("a=oci-layout:image", &folder), Err(ImageError::Unreadable { .. })));
+        assert!(matches!(
+            digest("a=oci-layout:image", &folder),
+            Err(ImageError::Unreadable { .. })
+        ));
     }
 
     #[test]
     fn what_is_no_image() {
         let older = [("manifest.json".to_owned(), b"[]".to_vec())];
         let error = digest("a=docker-archive:image", &archive(&older, false)).unwrap_err();
-        assert!(matches!(error, ImageError::OlderArchive(_)) && error.to_string().contains("skopeo copy"), "{error}");
-        assert!(matches!(digest("a=oci-layout:image", &folder(&older)), Err(ImageError::NoLayout { missing: "oci-layout", .. })));
+        assert!(
+            matches!(error, ImageError::OlderArchive(_)) && error.to_string().contains("skopeo copy"),
+            "{error}"
+        );
+        assert!(matches!(
+            digest("a=oci-layout:image", &folder(&older)),
+            Err(ImageError::NoLayout {
+                missing: "oci-layout",
+                ..
+            })
+        ));
         let (mut files, _) = layout(&[None]);
         files[0].1 = b"{}".to_vec();
-        assert!(matches!(digest("a=oci-layout:image", &folder(&files)), Err(ImageError::Malformed { .. })));
+        assert!(matches!(
+            digest("a=oci-layout:image", &folder(&files)),
+            Err(ImageError::Malformed { .. })
+        ));
         let (files, _) = layout(&[]);
-        assert!(matches!(digest("a=oci-layout:image", &folder(&files)), Err(ImageError::NotFound { .. })));
+        assert!(matches!(
+            digest("a=oci-layout:image", &folder(&files)),
+            Err(ImageError::NotFound { .. })
+        ));
     }
 
     #[test]
     fn arguments() {
         let image: Image = "myapp:1.0.0=oci-layout:dir:tag".parse().unwrap();
         assert_eq!((image.name.as_str(), image.place.as_str()), ("myapp:1.0.0", "dir:tag"));
-        for argument in ["", "a", "a=", "a=dir", "a=oci-layout:", "a=docker:x", "../a=oci-layout:x", "=oci-layout:x"] {
+        for argument in [
+            "",
+            "a",
+            "a=",
+            "a=dir",
+            "a=oci-layout:",
+            "a=docker:x",
+            "../a=oci-layout:x",
+            "=oci-layout:x",
+        ] {
             assert!(argument.parse::<Image>().is_err(), "{argument}");
         }
     }

@@ -26,7 +26,11 @@ impl StepName {
         let sound = (1..=255).contains(&name.chars().count())
             && !name.contains(|character: char| matches!(character, '/' | '\\') || character.is_control())
             && !matches!(name.as_str(), "." | "..");
-        if sound { Ok(Self(name)) } else { Err(StepNameError(name)) }
+        if sound {
+            Ok(Self(name))
+        } else {
+            Err(StepNameError(name))
+        }
     }
 
     /// As it stands.
@@ -154,7 +158,10 @@ mod tests {
     fn file_names() {
         let name = StepName::new("build".to_owned()).unwrap();
         assert_eq!(name.link_file("0123456789abcdef"), "build.01234567.link");
-        assert_eq!(name.unfinished_file("0123456789abcdef"), ".build.01234567.link-unfinished");
+        assert_eq!(
+            name.unfinished_file("0123456789abcdef"),
+            ".build.01234567.link-unfinished"
+        );
     }
 
     #[test]

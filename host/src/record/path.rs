@@ -34,7 +34,11 @@ impl Naming {
     pub fn new(prefixes: Vec<String>) -> Result<Self, NameError> {
         for (place, one) in prefixes.iter().enumerate() {
             for other in &prefixes[place + 1..] {
-                let (long, short) = if one.len() < other.len() { (other, one) } else { (one, other) };
+                let (long, short) = if one.len() < other.len() {
+                    (other, one)
+                } else {
+                    (one, other)
+                };
                 if long.starts_with(short.as_str()) {
                     return Err(NameError::Prefixes(long.clone(), short.clone()));
                 }
@@ -45,7 +49,10 @@ impl Naming {
 
     /// The name of the artifact at `path`, whose `scheme` (`file:`, `dir:` or none) stays in front.
     pub(super) fn name(&self, path: &str, scheme: &str) -> Result<String, NameError> {
-        let stripped = self.prefixes.iter().find_map(|prefix| path.strip_prefix(prefix.as_str()));
+        let stripped = self
+            .prefixes
+            .iter()
+            .find_map(|prefix| path.strip_prefix(prefix.as_str()));
         let name = format!("{scheme}{}", stripped.unwrap_or(path));
         if is_name(&name) {
             Ok(name)

@@ -104,7 +104,11 @@ impl<'o> Walk<'o> {
             let Some(name) = name.to_str() else {
                 return Err(CollectError::NotUtf8(entry.path()));
             };
-            let inner = if location == "." { name.to_owned() } else { join(location, name) };
+            let inner = if location == "." {
+                name.to_owned()
+            } else {
+                join(location, name)
+            };
             if self.visit_entry(&inner, kind, glob)? {
                 folders.push(inner);
             }
@@ -117,7 +121,12 @@ impl<'o> Walk<'o> {
     }
 
     /// Takes one entry of a folder; says whether it is a folder to enter.
-    fn visit_entry(&mut self, location: &str, kind: FileType, glob: Option<&GlobMatcher>) -> Result<bool, CollectError> {
+    fn visit_entry(
+        &mut self,
+        location: &str,
+        kind: FileType,
+        glob: Option<&GlobMatcher>,
+    ) -> Result<bool, CollectError> {
         if self.options.exclude.covers(location, kind.is_dir()) {
             return Ok(false);
         }
