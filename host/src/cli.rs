@@ -43,7 +43,8 @@ enum Verb {
 
 /// The program under the names of in-toto's tools.
 #[derive(Debug, Parser)]
-#[command(multicall = true, infer_long_args = true)]
+// Python's argparse takes unambiguous beginnings of long options, and the last of several equal ones.
+#[command(multicall = true, infer_long_args = true, args_override_self = true)]
 struct InToto {
     #[command(subcommand)]
     tool: Tool,

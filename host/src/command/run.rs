@@ -30,6 +30,10 @@ The exit code is the command's own, 128 + n if signal n ended it, 124 if its tim
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
+    /// The command and its arguments.
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+
     /// The step's name in the layout. In a CI job it defaults to the job's name.
     #[arg(short, long, visible_alias = "step-name")]
     name: Option<String>,
@@ -82,10 +86,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     talk: recording::Talk,
-
-    /// The command and its arguments.
-    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
-    command: Vec<String>,
 }
 
 /// Runs a step's command and writes its link.

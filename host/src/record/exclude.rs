@@ -34,7 +34,7 @@ impl Exclude {
         };
         for pattern in patterns {
             builder
-                .add_line(None, pattern)
+                .add_line(None, &without_braces(pattern))
                 .map_err(|cause| malformed(pattern, cause))?;
         }
         builder.build().map(Self).map_err(|cause| malformed("", cause))
@@ -51,6 +51,21 @@ impl Exclude {
             .matched_path_or_any_parents(relative(location), is_folder)
             .is_ignore()
     }
+}
+
+/// The pattern with its braces escaped: they mean themselves in a .gitignore file, and alternatives to the matcher.
+fn without_braces(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let (mut escaped, mut in_class) = (false, false);
+    for character in pattern.chars() {
+        if matches!(character, '{' | '}') && !escaped && !in_class {
+            out.push('\\');
+        }
+        in_class = !escaped && (character == '[' || (in_class && character != ']'));
+        escaped = character == '\\' && !escaped;
+        out.push(character);
+    }
+    out
 }
 
 /// Absolute paths are matched like others: from their first segment.
@@ -93,6 +108,8 @@ mod tests {
             (&["\\*"], "*", true),
             (&[".git"], ".github", false),
             (&["{a,b}"], "a", false),
+            (&["{a,b}"], "{a,b}", true),
+            (&["\\{a[{]"], "{a{", true),
             (&["!a"], "a", false),
             (&["*/b"], "x/a/b", false),
             (&["**"], "a/b", true),
