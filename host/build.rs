@@ -1,2 +1,2 @@
-//! x
+//! Nothing yet: the component is built here later.
 fn main(){}
