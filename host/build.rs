@@ -1,2 +1,2 @@
-//! Nothing yet: the component is built here later.
-fn main(){}
+//! x
+fn main() {}

@@ -27,7 +27,9 @@ pub enum EnvelopeError {
     #[error("`{0}` is missing")]
     Missing(&'static str),
     /// A link whose signature stands inside it, or a bare layout or link: seen in tutorials, and never signed in any sense.
-    #[error("a bare {0} without an envelope: it needs `signed` and `signatures` around it (sign it with `linkgate sign`)")]
+    #[error(
+        "a bare {0} without an envelope: it needs `signed` and `signatures` around it (sign it with `linkgate sign`)"
+    )]
     Bare(&'static str),
     /// A DSSE member that is no padded base64.
     #[error("`{0}` is not padded base64")]
@@ -195,7 +197,9 @@ impl<'a> Parts<'a> {
                 let signatures = self.signatures.ok_or(EnvelopeError::Missing("signatures"))?;
                 let payload_type = self.payload_type.ok_or(EnvelopeError::Missing("payloadType"))?;
                 if !is_payload_type(&payload_type) {
-                    return Err(EnvelopeError::PayloadType(payload_type.chars().take(limits::SHOWN).collect()));
+                    return Err(EnvelopeError::PayloadType(
+                        payload_type.chars().take(limits::SHOWN).collect(),
+                    ));
                 }
                 let payload = String::from_utf8(decode_base64(&payload).ok_or(EnvelopeError::Base64("payload"))?)
                     .map_err(|error| JsonError::Utf8 {
@@ -274,7 +278,9 @@ fn refuse_duplicate_keyids(signatures: &[Signature<'_>]) -> Result<(), EnvelopeE
         .zip(keyids.iter().skip(1))
         .find_map(|(keyid, next)| (keyid == next).then_some(keyid));
     match twice {
-        Some(keyid) => Err(EnvelopeError::DuplicateKeyid(keyid.chars().take(limits::SHOWN).collect())),
+        Some(keyid) => Err(EnvelopeError::DuplicateKeyid(
+            keyid.chars().take(limits::SHOWN).collect(),
+        )),
         None => Ok(()),
     }
 }

@@ -92,6 +92,8 @@ pub struct Reader<'a> {
     /// Keys of all open objects, innermost last: one allocation serves the whole document.
     members: Vec<Member<'a>>,
     canonical: Option<String>,
+    /// Whether numbers without a canonical form may stand in it as they were received.
+    floats: bool,
 }
 
 /// Reads the bytes of a document as text.
@@ -110,6 +112,7 @@ impl<'a> Reader<'a> {
             depth: 0,
             members: Vec::new(),
             canonical: None,
+            floats: false,
         }
     }
 
@@ -118,6 +121,14 @@ impl<'a> Reader<'a> {
         Self {
             canonical: Some(String::with_capacity(text.len())),
             ..Self::new(text)
+        }
+    }
+
+    /// [`Reader::canonical`], but numbers that have no canonical form stand as they are.
+    pub fn compact(text: &'a str) -> Self {
+        Self {
+            floats: true,
+            ..Self::canonical(text)
         }
     }
 
@@ -191,10 +202,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array; `element` is called before each element and must read it.
-    pub fn array<E: From<JsonError>>(
-        &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn array<E: From<JsonError>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.open(b'[', "an array")?;
         self.white_space();
         if self.byte() == Some(b']') {
@@ -267,7 +275,7 @@ impl<'a> Reader<'a> {
         }
         let number = self.between(begins, self.position);
         if let Some(canonical) = &mut self.canonical {
-            if !integer {
+            if !integer && !self.floats {
                 return Err(JsonError::Float { offset: begins });
             }
             canonical.push_str(if number == "-0" { "0" } else { number });
@@ -339,11 +347,19 @@ impl<'a> Reader<'a> {
     pub fn finish(mut self) -> Result<String, JsonError> {
         self.white_space();
         if self.position < self.text.len() {
-            return Err(JsonError::Trailing {
-                offset: self.position,
-            });
+            return Err(JsonError::Trailing { offset: self.position });
         }
         Ok(self.canonical.unwrap_or_default())
+    }
+
+    /// How many bytes of the text are read.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The text that was read since a [`Reader::position`].
+    pub fn since(&self, position: usize) -> &'a str {
+        self.between(position, self.position)
     }
 
     /// The error that something else had to stand at this place.
@@ -385,9 +401,7 @@ impl<'a> Reader<'a> {
         self.emit(char::from(bracket));
         self.depth += 1;
         if self.depth > limits::JSON_DEPTH {
-            return Err(JsonError::Depth {
-                offset: self.position,
-            });
+            return Err(JsonError::Depth { offset: self.position });
         }
         Ok(())
     }
@@ -519,9 +533,7 @@ impl<'a> Reader<'a> {
 
     /// `uXXXX`, or a surrogate pair `uXXXX\uXXXX`.
     fn unicode_escape(&mut self) -> Result<char, JsonError> {
-        let lone = JsonError::LoneSurrogate {
-            offset: self.position,
-        };
+        let lone = JsonError::LoneSurrogate { offset: self.position };
         let first = self.code_unit()?;
         if !(0xd800..0xe000).contains(&first) {
             return char::from_u32(first).ok_or(lone);
@@ -563,8 +575,14 @@ mod tests {
     #[test]
     fn canonical_form() {
         for (text, wanted) in [
-            (r#" { "b" : [ 1 , true , null ] , "a" : "x" } "#, r#"{"a":"x","b":[1,true,null]}"#),
-            (r#"{"c":{"z":1,"y":2},"b":0,"a":{}}"#, r#"{"a":{},"b":0,"c":{"y":2,"z":1}}"#),
+            (
+                r#" { "b" : [ 1 , true , null ] , "a" : "x" } "#,
+                r#"{"a":"x","b":[1,true,null]}"#,
+            ),
+            (
+                r#"{"c":{"z":1,"y":2},"b":0,"a":{}}"#,
+                r#"{"a":{},"b":0,"c":{"y":2,"z":1}}"#,
+            ),
             (r#""\u0041\n\"\\\/""#, "\"A\n\\\"\\\\/\""),
             (r#""\ud83d\ude00""#, "\"\u{1f600}\""),
             ("-0", "0"),
@@ -583,10 +601,41 @@ mod tests {
     #[test]
     fn refused() {
         for text in [
-            "", "{", "}", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "NaN", "Infinity", "-Infinity", "01", "-", "1.", ".5", "+1",
-            "1 2", "nul", "truefalse", "'a'", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\ud800\\n\"",
-            "\"\\u12g4\"", "\"\\u+123\"", "\"a\nb\"", "\"open", "{\"a\":1,\"a\":1}", "{\"b\":1,\"a\":2,\"\\u0062\":3}",
-            "[{\"x\":{\"k\":1,\"j\":1,\"k\":2}}]", "1.5", "1e3", "\u{feff}{}", "{}\u{0}", "[1}", "{\"a\":1]",
+            "",
+            "{",
+            "}",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "+1",
+            "1 2",
+            "nul",
+            "truefalse",
+            "'a'",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\udc00\\ud800\"",
+            "\"\\ud800\\n\"",
+            "\"\\u12g4\"",
+            "\"\\u+123\"",
+            "\"a\nb\"",
+            "\"open",
+            "{\"a\":1,\"a\":1}",
+            "{\"b\":1,\"a\":2,\"\\u0062\":3}",
+            "[{\"x\":{\"k\":1,\"j\":1,\"k\":2}}]",
+            "1.5",
+            "1e3",
+            "\u{feff}{}",
+            "{}\u{0}",
+            "[1}",
+            "{\"a\":1]",
         ] {
             assert!(canonical(text).is_err(), "{text}");
         }
