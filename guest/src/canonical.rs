@@ -12,6 +12,13 @@ pub fn encode(text: &str) -> Result<String, JsonError> {
     reader.finish()
 }
 
+/// The canonical form, but for numbers that have none and stand as they are: for what nobody signed.
+pub(crate) fn compact(text: &str) -> Result<String, JsonError> {
+    let mut reader = Reader::compact(text);
+    reader.skip()?;
+    reader.finish()
+}
+
 /// Writes one string in canonical form, quotes included.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');

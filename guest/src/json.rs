@@ -92,6 +92,8 @@ pub struct Reader<'a> {
     /// Keys of all open objects, innermost last: one allocation serves the whole document.
     members: Vec<Member<'a>>,
     canonical: Option<String>,
+    /// Whether numbers without a canonical form may stand in it as they were received.
+    floats: bool,
 }
 
 /// Reads the bytes of a document as text.
@@ -110,6 +112,7 @@ impl<'a> Reader<'a> {
             depth: 0,
             members: Vec::new(),
             canonical: None,
+            floats: false,
         }
     }
 
@@ -118,6 +121,14 @@ impl<'a> Reader<'a> {
         Self {
             canonical: Some(String::with_capacity(text.len())),
             ..Self::new(text)
+        }
+    }
+
+    /// [`Reader::canonical`], but numbers that have no canonical form stand as they are.
+    pub fn compact(text: &'a str) -> Self {
+        Self {
+            floats: true,
+            ..Self::canonical(text)
         }
     }
 
@@ -264,7 +275,7 @@ impl<'a> Reader<'a> {
         }
         let number = self.between(begins, self.position);
         if let Some(canonical) = &mut self.canonical {
-            if !integer {
+            if !integer && !self.floats {
                 return Err(JsonError::Float { offset: begins });
             }
             canonical.push_str(if number == "-0" { "0" } else { number });
@@ -339,6 +350,16 @@ impl<'a> Reader<'a> {
             return Err(JsonError::Trailing { offset: self.position });
         }
         Ok(self.canonical.unwrap_or_default())
+    }
+
+    /// How many bytes of the text are read.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// The text that was read since a [`Reader::position`].
+    pub fn since(&self, position: usize) -> &'a str {
+        self.between(position, self.position)
     }
 
     /// The error that something else had to stand at this place.

@@ -64,6 +64,26 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 11] = [
+        Self::JsonDepth,
+        Self::DocumentBytes,
+        Self::TotalBytes,
+        Self::Documents,
+        Self::Signatures,
+        Self::SignatureCost,
+        Self::Steps,
+        Self::Keys,
+        Self::PatternWork,
+        Self::SublayoutDepth,
+        Self::Sublayouts,
+    ];
+
+    /// The limit of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.name() == name)
+    }
+
     /// The limit's name in verdicts.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! The options that name a signing key.
 
 use crate::cli::UsageError;
+use crate::key::Password;
 use crate::signer::{self, Signer};
 
 /// Whose key signs.
@@ -40,7 +41,6 @@ impl Args {
             let message = "no signing key: name one with --signing-key KEY (`linkgate keygen` makes one)";
             return Err(UsageError(message.to_owned()).into());
         };
-        let password = self.password.as_ref().and_then(Option::as_deref);
-        Ok(signer::load(key, password)?)
+        Ok(signer::load(key, &Password::from_argument(self.password.clone()))?)
     }
 }

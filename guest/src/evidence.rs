@@ -1,0 +1,423 @@
+//! Counting evidence: which documents speak for which step (specification 1.0, section 5.2).
+//!
+//! A document counts when its payload is a link whose name is the step's, or a layout whose file name binds it to the
+//! step, and a key of that very step has signed it. Anything else about it leaves it uncounted, with a warning: a stray
+//! file cannot deny a good chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::artifact::ArtifactError;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::layout::{AuthorisedKey, Layout, Step};
+use crate::limits::{self, Budget, Spent};
+use crate::link::{Link, LinkError};
+use crate::payload::{self, Kind};
+use crate::request::Document;
+use crate::signature::{self, CheckError, Checked, Checker};
+use crate::verdict::{Code, Finding};
+
+/// Every document of a request by name, its envelope opened or not.
+pub type Documents<'r> = BTreeMap<&'r str, Result<Envelope<'r>, DocumentError>>;
+
+/// Why a document has no envelope that could count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// It is larger than a document may be.
+    #[error("it has {0} bytes, more than {max}", max = limits::DOCUMENT_BYTES)]
+    TooLarge(usize),
+    /// It is no envelope.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+}
+
+/// Opens the envelopes of documents.
+pub fn open(documents: &[Document]) -> Documents<'_> {
+    documents
+        .iter()
+        .map(|document| {
+            let bytes = &document.content.0;
+            let envelope = if bytes.len() > limits::DOCUMENT_BYTES {
+                Err(DocumentError::TooLarge(bytes.len()))
+            } else {
+                Envelope::parse(bytes).map_err(DocumentError::from)
+            };
+            (document.name.as_str(), envelope)
+        })
+        .collect()
+}
+
+/// A document that counts for a step.
+#[derive(Clone, Debug)]
+pub struct Evidence<'e> {
+    /// The document's name, from the root of the evidence.
+    pub document: &'e str,
+    /// The link, or the summary link of a sublayout.
+    pub link: Link<'e>,
+    /// Who signed it: places in the step's authorised keys, each once.
+    pub signers: Vec<usize>,
+    /// Whether it is a sublayout.
+    pub sublayout: bool,
+}
+
+/// A sublayout that is bound to a step and signed by its signer, not yet verified itself.
+#[derive(Clone, Debug)]
+pub struct BoundSublayout<'e> {
+    /// The document's name.
+    pub document: &'e str,
+    /// Its envelope.
+    pub envelope: &'e Envelope<'e>,
+    /// The place of its step in the layout.
+    pub step: usize,
+    /// The place of its signer in the step's authorised keys.
+    pub signer: usize,
+    /// The last part of the folder of its documents, `<step>.<keyid8>`.
+    pub folder: String,
+}
+
+/// What a folder of documents holds for the steps of one layout.
+#[derive(Debug, Default)]
+pub struct Collected<'e> {
+    /// Links by step's place.
+    pub links: BTreeMap<usize, Vec<Evidence<'e>>>,
+    /// Sublayouts in order of their documents' names.
+    pub sublayouts: Vec<BoundSublayout<'e>>,
+    /// Why documents do not count, and what is odd about those that do.
+    pub warnings: Vec<Finding>,
+    /// Signatures that could not be checked, by step's place.
+    pub unchecked: Vec<(usize, Finding)>,
+}
+
+/// Whom to ask about signatures, and what that may cost.
+pub struct Judge<'j> {
+    /// Answers what it can.
+    pub checker: &'j mut dyn Checker,
+    /// Pays for all of it.
+    pub budget: &'j Budget,
+}
+
+/// Who validly signed a document.
+#[derive(Debug, Default)]
+struct Signers {
+    valid: Vec<usize>,
+    invalid: Vec<usize>,
+    unchecked: Option<String>,
+}
+
+/// Collects what the documents directly in `folder` (empty, or with its final `/`) are for the steps of a layout.
+pub fn collect<'e>(
+    documents: &'e Documents<'e>,
+    folder: &str,
+    at: &[String],
+    layout: &Layout,
+    judge: &mut Judge<'_>,
+) -> Result<Collected<'e>, Spent> {
+    let places: BTreeMap<&str, usize> = layout
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (step.name.as_str(), place))
+        .collect();
+    let mut collector = Collector {
+        layout,
+        places,
+        at,
+        judge,
+        collected: Collected::default(),
+    };
+    let inside = documents
+        .range::<str, _>((std::ops::Bound::Included(folder), std::ops::Bound::Unbounded))
+        .map_while(|(name, envelope)| Some((*name, name.strip_prefix(folder)?, envelope)))
+        .filter(|(_, file, _)| !file.contains('/'));
+    for (name, file, envelope) in inside {
+        match envelope {
+            Err(error) => collector.unopened(name, error),
+            Ok(envelope) => collector.document(name, file, envelope)?,
+        }
+    }
+    Ok(collector.collected)
+}
+
+struct Collector<'c, 'e, 'j> {
+    layout: &'c Layout,
+    places: BTreeMap<&'c str, usize>,
+    at: &'c [String],
+    judge: &'c mut Judge<'j>,
+    collected: Collected<'e>,
+}
+
+impl<'e> Collector<'_, 'e, '_> {
+    fn warn(&mut self, code: Code, step: Option<&Step>, document: &str, message: String) {
+        let at = place(self.at, step.map(|step| step.name.as_str()));
+        self.collected
+            .warnings
+            .push(Finding::new(code, &at, message).document(document));
+    }
+
+    fn unopened(&mut self, document: &str, error: &DocumentError) {
+        let code = match error {
+            DocumentError::TooLarge(_) => Code::DocumentTooLarge,
+            DocumentError::Envelope(_) => Code::DocumentMalformed,
+        };
+        self.warn(code, None, document, format!("`{document}` does not count: {error}"));
+    }
+
+    fn document(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
+        match payload::kind(envelope) {
+            Ok(Kind::Link) => self.link(document, envelope),
+            Ok(Kind::Layout) => self.sublayout(document, file, envelope),
+            Ok(Kind::Other(kind)) => {
+                self.warn(
+                    Code::DocumentMalformed,
+                    None,
+                    document,
+                    format!("`{document}` does not count: its `_type` is `{kind}`, neither `link` nor `layout`"),
+                );
+                Ok(())
+            }
+            Err(error) => {
+                self.unopened(document, &DocumentError::Envelope(error.into()));
+                Ok(())
+            }
+        }
+    }
+
+    fn link(&mut self, document: &'e str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
+        let (link, message) = match payload::link(envelope) {
+            Ok(read) => read,
+            Err(error) => {
+                let code = link_error_code(&error);
+                self.warn(code, None, document, format!("`{document}` does not count: {error}"));
+                return Ok(());
+            }
+        };
+        let Some(&place) = self.places.get(&*link.name) else {
+            self.warn(
+                Code::StepUnknown,
+                None,
+                document,
+                format!(
+                    "`{document}` does not count: it is a link of `{}`, which is no step of the layout",
+                    crate::verdict::shown(&link.name)
+                ),
+            );
+            return Ok(());
+        };
+        let Some(step) = self.layout.steps.get(place) else {
+            return Ok(());
+        };
+        let signers = signers(envelope, &message, step.authorised.iter().enumerate(), self.judge)?;
+        drop(message);
+        self.report(&signers, step, place, document, envelope);
+        if !signers.valid.is_empty() {
+            self.collected.links.entry(place).or_default().push(Evidence {
+                document,
+                link,
+                signers: signers.valid,
+                sublayout: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
+        let binding = match bind(file, self.layout, &self.places) {
+            Ok(binding) => binding,
+            Err(Code::SublayoutAmbiguous) => {
+                self.warn(
+                    Code::SublayoutAmbiguous,
+                    None,
+                    document,
+                    format!("`{document}` does not count: two keys that may sign the step begin with these eight digits; name the sublayout with the full keyid"),
+                );
+                return Ok(());
+            }
+            Err(code) => {
+                self.warn(
+                    code,
+                    None,
+                    document,
+                    format!("`{document}` does not count: a sublayout's file is named `<step>.<keyid>.link` after a step of the layout and a key that may sign it"),
+                );
+                return Ok(());
+            }
+        };
+        let Some(step) = self.layout.steps.get(binding.step) else {
+            return Ok(());
+        };
+        let mut reader = envelope.reader();
+        let message = match reader.skip().and_then(|()| reader.finish()) {
+            Ok(canonical) => envelope.message(canonical),
+            Err(error) => {
+                self.unopened(document, &DocumentError::Envelope(error.into()));
+                return Ok(());
+            }
+        };
+        let candidate = step
+            .authorised
+            .iter()
+            .enumerate()
+            .filter(|(key, _)| *key == binding.signer);
+        let signers = signers(envelope, &message, candidate, self.judge)?;
+        self.report(&signers, step, binding.step, document, envelope);
+        if !signers.valid.is_empty() {
+            self.collected.sublayouts.push(BoundSublayout {
+                document,
+                envelope,
+                step: binding.step,
+                signer: binding.signer,
+                folder: binding.folder,
+            });
+        }
+        Ok(())
+    }
+
+    /// Tells what is wrong with the signatures of a document.
+    fn report(
+        &mut self,
+        signers: &Signers,
+        step: &Step,
+        place_of_step: usize,
+        document: &str,
+        envelope: &Envelope<'_>,
+    ) {
+        let at = place(self.at, Some(&step.name));
+        for key in &signers.invalid {
+            let label = step.authorised.get(*key).map_or("", |key| &key.label);
+            self.collected.warnings.push(
+                Finding::new(
+                    Code::SignatureInvalid,
+                    &at,
+                    format!("the signature on `{document}` under the name of `{label}` does not verify: it was changed after it was signed, or signed with another key"),
+                )
+                .document(document)
+                .found(label),
+            );
+        }
+        if let Some(why) = &signers.unchecked {
+            let message = format!("a signature on `{document}` could not be checked: {why}");
+            let finding = Finding::new(Code::SignatureUnchecked, &at, message).document(document);
+            self.collected.unchecked.push((place_of_step, finding));
+        } else if signers.valid.is_empty() && signers.invalid.is_empty() {
+            let found: Vec<&str> = envelope
+                .signatures
+                .iter()
+                .filter_map(|signature| signature.keyid.as_deref())
+                .collect();
+            let allowed: Vec<&str> = step.authorised.iter().map(|key| key.label.as_str()).collect();
+            self.collected.warnings.push(
+                Finding::new(
+                    Code::SignerUnauthorized,
+                    &at,
+                    format!(
+                        "`{document}` does not count: no key that may sign step `{}` has signed it",
+                        step.name
+                    ),
+                )
+                .document(document)
+                .expected(&allowed.join(", "))
+                .found(&found.join(", ")),
+            );
+        }
+    }
+}
+
+/// Checks the signatures on a document by the keys that may sign it. One valid signature of a key is enough for that key.
+fn signers<'k>(
+    envelope: &Envelope<'_>,
+    message: &[u8],
+    keys: impl Iterator<Item = (usize, &'k AuthorisedKey)> + Clone,
+    judge: &mut Judge<'_>,
+) -> Result<Signers, Spent> {
+    let (mut valid, mut invalid) = (BTreeSet::new(), BTreeSet::new());
+    let mut unchecked = None;
+    for signature in &envelope.signatures {
+        let folded = signature.keyid.as_ref().map(|keyid| keyid.to_ascii_lowercase());
+        for (place, key) in keys.clone() {
+            let named = folded.as_ref().is_none_or(|keyid| key.names.contains(keyid));
+            if !named || valid.contains(&place) {
+                continue;
+            }
+            match signature::check(&key.key, message, &signature.bytes, judge.budget, judge.checker) {
+                Ok(Checked::Valid) => {
+                    valid.insert(place);
+                }
+                // Without a keyid it was only a guess that this key might have signed.
+                Ok(Checked::Invalid) if folded.is_none() => {}
+                Ok(Checked::Invalid) => {
+                    invalid.insert(place);
+                }
+                Err(CheckError::Unchecked(why)) => unchecked = Some(why),
+                Err(CheckError::Spent(spent)) => return Err(spent),
+            }
+        }
+    }
+    invalid.retain(|place| !valid.contains(place));
+    Ok(Signers {
+        valid: valid.into_iter().collect(),
+        invalid: invalid.into_iter().collect(),
+        unchecked,
+    })
+}
+
+/// To what a sublayout's file name binds it.
+struct Binding {
+    step: usize,
+    signer: usize,
+    folder: String,
+}
+
+fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<Binding, Code> {
+    let (name, keyid) = file
+        .strip_suffix(".link")
+        .and_then(|stem| stem.rsplit_once('.'))
+        .ok_or(Code::SublayoutUnbound)?;
+    let &place = places.get(name).ok_or(Code::SublayoutUnbound)?;
+    let keys = layout
+        .steps
+        .get(place)
+        .map(|step| step.authorised.as_slice())
+        .unwrap_or_default();
+    let mut candidates = keys.iter().enumerate().filter(|(_, key)| key.label == keyid).peekable();
+    let (signer, key) = if candidates.peek().is_some() {
+        candidates.next()
+    } else {
+        let mut candidates = keys
+            .iter()
+            .enumerate()
+            .filter(|(_, key)| first_eight(&key.label) == keyid);
+        let first = candidates.next();
+        if candidates.next().is_some() {
+            return Err(Code::SublayoutAmbiguous);
+        }
+        first
+    }
+    .ok_or(Code::SublayoutUnbound)?;
+    Ok(Binding {
+        step: place,
+        signer,
+        folder: format!("{name}.{}", first_eight(&key.label)),
+    })
+}
+
+/// The first eight characters of a keyid, by which files and folders are named.
+pub fn first_eight(keyid: &str) -> &str {
+    keyid
+        .char_indices()
+        .nth(8)
+        .and_then(|(end, _)| keyid.get(..end))
+        .unwrap_or(keyid)
+}
+
+/// The place of a step in the layout at `at`.
+pub fn place(at: &[String], step: Option<&str>) -> Vec<String> {
+    at.iter().cloned().chain(step.map(str::to_owned)).collect()
+}
+
+fn link_error_code(error: &LinkError) -> Code {
+    match error {
+        LinkError::Artifact(ArtifactError::Name(_)) => Code::ArtifactNameMalformed,
+        LinkError::Artifact(ArtifactError::Digest { .. }) => Code::DigestMalformed,
+        LinkError::Artifact(ArtifactError::Weak(_)) => Code::DigestWeak,
+        _ => Code::DocumentMalformed,
+    }
+}

@@ -1,0 +1,294 @@
+//! Patterns of artifact rules: Python's `fnmatch`, case-sensitive, over the whole name, by code point.
+//!
+//! | written | matches |
+//! |---|---|
+//! | `*` | any characters, `/`, newlines and leading dots too, or none |
+//! | `?` | any one character |
+//! | `[abc]`, `[a-f]`, `[]x]`, `[x-]` | one of the characters shown; a reversed range such as `z-a` is no member |
+//! | `[!abc]` | one character that is not shown; `[^a]` does not negate |
+//! | anything else | itself: an unclosed `[`, `\`, `{`, `}` |
+//!
+//! The specification (1.0, section 4.3.3) leaves the dialect open; the Python reference is the one that its users know.
+//! A pattern is compiled once, when its layout is parsed. Matching costs at most pattern length times name length,
+//! which it spends from the budget.
+
+use std::iter::Peekable;
+
+use crate::limits::{Budget, Spent};
+use crate::parameter::Filled;
+
+/// A compiled pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    elements: Vec<Element>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Element {
+    Literal(String),
+    AnyOne,
+    AnyRun,
+    Set { negated: bool, ranges: Vec<(char, char)> },
+}
+
+/// A character of a pattern's text, and whether it came from a parameter's value and so stands for itself.
+type Written = (char, bool);
+
+impl Pattern {
+    /// Compiles a pattern. Every text is one.
+    pub fn new(filled: &Filled) -> Self {
+        let written: Vec<Written> = filled
+            .pieces()
+            .flat_map(|(piece, literal)| piece.chars().map(move |character| (character, literal)))
+            .collect();
+        let mut elements = Vec::new();
+        let mut rest = written.as_slice();
+        while let Some((&(character, literal), tail)) = rest.split_first() {
+            rest = tail;
+            match character {
+                '*' if !literal => {
+                    // `**` is `*`.
+                    if elements.last() != Some(&Element::AnyRun) {
+                        elements.push(Element::AnyRun);
+                    }
+                }
+                '?' if !literal => elements.push(Element::AnyOne),
+                '[' if !literal => match set(tail) {
+                    Some((element, after)) => {
+                        elements.push(element);
+                        rest = after;
+                    }
+                    None => push_literal(&mut elements, '['),
+                },
+                _ => push_literal(&mut elements, character),
+            }
+        }
+        Self {
+            text: filled.to_string(),
+            elements,
+        }
+    }
+
+    /// Compiles a pattern without parameters.
+    pub fn plain(text: &str) -> Self {
+        Self::new(&Filled::literal_braces(text))
+    }
+
+    /// The pattern as it was written, parameters filled in.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the pattern matches the whole of `name`.
+    pub fn matches(&self, name: &str, budget: &Budget) -> Result<bool, Spent> {
+        let mut elements = self.elements.as_slice();
+        let mut rest = name;
+        // Where to go on after a mismatch: the elements after the last `*`, and the name from one character further.
+        let mut retry: Option<(&[Element], &str)> = None;
+        let mut work = 1_usize;
+        let matched = loop {
+            let advanced = match elements.split_first() {
+                None if rest.is_empty() => break true,
+                None => None,
+                Some((Element::AnyRun, [])) => break true,
+                Some((Element::AnyRun, after)) => {
+                    retry = Some((after, rest));
+                    Some((after, rest))
+                }
+                Some((Element::Literal(literal), after)) => {
+                    work += literal.len().min(rest.len());
+                    rest.strip_prefix(literal.as_str()).map(|rest| (after, rest))
+                }
+                Some((Element::AnyOne, after)) => without_first(rest).map(|(_, rest)| (after, rest)),
+                Some((Element::Set { negated, ranges }, after)) => {
+                    work += ranges.len();
+                    without_first(rest)
+                        .filter(|(first, _)| ranges.iter().any(|(low, high)| (low..=high).contains(&first)) != *negated)
+                        .map(|(_, rest)| (after, rest))
+                }
+            };
+            work += 1;
+            if let Some((after, further)) = advanced {
+                (elements, rest) = (after, further);
+                continue;
+            }
+            let Some((after, from)) = retry else { break false };
+            let Some((_, from)) = without_first(from) else {
+                break false;
+            };
+            // What must follow the `*` is looked for, not tried at each character.
+            let from = match after.first() {
+                Some(Element::Literal(literal)) => {
+                    let found = from.find(literal.as_str());
+                    work += literal.len() + found.unwrap_or(from.len());
+                    match found {
+                        Some(at) => from.get(at..).unwrap_or_default(),
+                        None => break false,
+                    }
+                }
+                _ => from,
+            };
+            if work > 4096 {
+                budget.pattern(work as u64)?;
+                work = 0;
+            }
+            retry = Some((after, from));
+            (elements, rest) = (after, from);
+        };
+        budget.pattern(work as u64)?;
+        Ok(matched)
+    }
+}
+
+fn push_literal(elements: &mut Vec<Element>, character: char) {
+    if let Some(Element::Literal(literal)) = elements.last_mut() {
+        literal.push(character);
+    } else {
+        elements.push(Element::Literal(character.into()));
+    }
+}
+
+fn without_first(text: &str) -> Option<(char, &str)> {
+    let mut characters = text.chars();
+    characters.next().map(|first| (first, characters.as_str()))
+}
+
+/// The set that begins after a `[`, and what follows its `]`; nothing if it is not closed.
+fn set(after_bracket: &[Written]) -> Option<(Element, &[Written])> {
+    let negated = after_bracket.first() == Some(&('!', false));
+    let body = after_bracket.get(usize::from(negated)..)?;
+    // A `]` in the first place is a member.
+    let length = 1 + body.get(1..)?.iter().position(|written| *written == (']', false))?;
+    let (members, closed) = body.split_at_checked(length)?;
+    let element = Element::Set {
+        negated,
+        ranges: ranges(members.iter().copied().peekable()),
+    };
+    Some((element, closed.get(1..)?))
+}
+
+fn ranges(mut members: Peekable<impl Iterator<Item = Written> + Clone>) -> Vec<(char, char)> {
+    let mut ranges = Vec::new();
+    while let Some((low, _)) = members.next() {
+        let mut ahead = members.clone();
+        match (ahead.next(), ahead.next()) {
+            (Some(('-', false)), Some((high, _))) => {
+                // A reversed range holds nothing.
+                if low <= high {
+                    ranges.push((low, high));
+                }
+                members = ahead;
+            }
+            _ => ranges.push((low, low)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameter::Parameters;
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        Pattern::plain(pattern).matches(name, &Budget::default()).unwrap()
+    }
+
+    #[test]
+    fn matched() {
+        for (pattern, name) in [
+            ("*", ""),
+            ("*", "a/b"),
+            ("**", "x\ny"),
+            ("*.c", ".c"),
+            ("src/*", "src/a/b.c"),
+            ("a?c", "aéc"),
+            ("?", "\n"),
+            ("[abc]", "b"),
+            ("[a-c]x", "bx"),
+            ("[!a]", "b"),
+            ("[^a]", "^"),
+            ("[^a]", "a"),
+            ("[]x]", "]"),
+            ("[]x]", "x"),
+            ("[!]x]", "y"),
+            ("[x-]", "-"),
+            ("[-x]", "-"),
+            ("[--a]", "."),
+            ("[a-c-e]", "-"),
+            ("[z-ab]", "b"),
+            ("[!z-a]", "q"),
+            ("[", "["),
+            ("[a", "[a"),
+            ("a[", "a["),
+            ("[!", "[!"),
+            ("[]", "[]"),
+            ("[!]", "[!]"),
+            ("\\*", "\\x"),
+            ("{a}", "{a}"),
+            ("*a*a*b", "xaxaxb"),
+            ("*ab", "aab"),
+            ("*a?", "aab"),
+            ("*[b]", "ab"),
+            ("a*", "a"),
+            ("", ""),
+            ("*é", "éé"),
+            ("[à-ü]", "é"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn not_matched() {
+        for (pattern, name) in [
+            ("", "a"),
+            ("a", ""),
+            ("a", "A"),
+            ("a", "a\n"),
+            ("?", ""),
+            ("?", "ab"),
+            ("*.c", "a.h"),
+            ("[!a]", "a"),
+            ("[!a]", ""),
+            ("[z-a]", "z"),
+            ("[z-a]", "b"),
+            ("[^a]", "b"),
+            ("[]", "]"),
+            ("src/*", "src"),
+            ("*a*a*a*b", "aaaaaaaaaaaa"),
+            ("a\\b", "ab"),
+        ] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_value_stands_for_itself() {
+        let parameters = Parameters::new([("v".to_owned(), "*]-!".to_owned())]);
+        for (pattern, name, wanted) in [
+            ("{v}", "*]-!", true),
+            ("{v}", "x]-!", false),
+            ("[{v}]", "]", true),
+            ("[{v}]", "!", true),
+            ("[{v}]", "a", false),
+            ("{{*}}", "{abc}", true),
+        ] {
+            let pattern = Pattern::new(&parameters.fill(pattern).unwrap());
+            assert_eq!(pattern.matches(name, &Budget::default()), Ok(wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn work_is_bounded() {
+        let budget = Budget::default();
+        let name = "a".repeat(60_000);
+        let pattern = Pattern::plain(&("*".to_owned() + &"a".repeat(30_000) + "?b*?c"));
+        let mut spent = false;
+        for _ in 0..10 {
+            spent |= pattern.matches(&name, &budget).is_err();
+        }
+        assert!(spent);
+    }
+}

@@ -1,0 +1,425 @@
+//! What is asked: bytes, trust, and the time to judge at. Its serde form is the JSON form of a request
+//! (`wit/request.schema.json`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::key::{KeyError, PublicKey};
+use crate::limits::{self, Limit, Spent};
+
+/// One question to the verifier. Equal requests get equal answers, anywhere.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The root layout's envelope; only with asserted trust may it be bare.
+    pub layout: Content,
+    /// Why the layout is to be believed.
+    pub trust: Trust,
+    /// Links and sublayouts.
+    #[serde(default)]
+    pub documents: Vec<Document>,
+    /// Results of inspections, which the caller vouches for.
+    #[serde(default)]
+    pub inspections: Vec<InspectionResult>,
+    /// Values for the layout's parameters.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// What the supply chain must have made.
+    #[serde(default)]
+    pub subjects: Vec<Subject>,
+    /// How to judge.
+    #[serde(default)]
+    pub options: Options,
+    /// The time to judge at, in seconds since 1970-01-01T00:00:00Z.
+    pub now: i64,
+}
+
+/// The bytes of a document. In JSON `{"text": ".."}`, or `{"base64": ".."}` for any bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content(pub Vec<u8>);
+
+/// Why a layout is to be believed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Trust {
+    /// Every one of these owners has signed it.
+    SignedBy(Vec<Key>),
+    /// The caller vouches for its bytes, and names functionaries.
+    Asserted(Vec<NamedKey>),
+}
+
+/// A public key as in-toto metadata has it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    /// The keyid that it came with, if any. It is a label: the computed ones are recognised as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyid: Option<String>,
+    /// `ed25519`, `ecdsa` (or, of old, an ECDSA scheme) or `rsa`.
+    pub keytype: String,
+    /// The only scheme that its signatures may have.
+    pub scheme: String,
+    /// What the key is.
+    pub keyval: KeyValue,
+    /// Accepted, and without effect.
+    #[serde(default, skip_serializing)]
+    #[expect(dead_code, reason = "part of the form in which securesystemslib writes keys")]
+    keyid_hash_algorithms: Option<de::IgnoredAny>,
+}
+
+/// The member `keyval` of a key.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct KeyValue {
+    /// Hexadecimal digits for ed25519, PEM for the others.
+    pub public: String,
+}
+
+/// A functionary's key under a name of the caller's.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedKey {
+    /// What the layout's `pubkeys` call it.
+    pub label: String,
+    /// The key.
+    pub key: Key,
+}
+
+/// A file of evidence.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its path relative to the folder of evidence, with `/`. Only a sublayout is bound by it.
+    pub name: String,
+    /// Its bytes.
+    pub content: Content,
+}
+
+/// What an inspection gave: a link, in an envelope or bare. The caller ran it and vouches for it.
+#[derive(Clone, Debug)]
+pub struct InspectionResult {
+    /// The folders of the sublayout that has the inspection, from the root; empty for the root layout's.
+    pub at: Vec<String>,
+    /// The inspection's name.
+    pub name: String,
+    /// The link.
+    pub content: Content,
+}
+
+/// An artifact that the supply chain must have made.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// The product's name; any if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its digests by algorithm.
+    pub digests: BTreeMap<String, String>,
+}
+
+/// How to judge.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Whether warnings that may hide a hole are findings.
+    pub strict: bool,
+    /// Steps whose products may be subjects; the last one if none is named.
+    pub subject_steps: Vec<String>,
+    /// Whether the verdict shall hold the summary link, not only its digest.
+    pub summary_link: bool,
+}
+
+/// Why a request cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// No owner, or with asserted trust no functionary, is named.
+    #[error("no key is given: `trust` must name at least one")]
+    NoKeys,
+    /// A key that cannot be used.
+    #[error("the key `{label}` cannot be used: {reason}")]
+    UnusableKey {
+        /// Its keyid, label, or place in the list.
+        label: String,
+        /// Why.
+        reason: KeyError,
+    },
+    /// Two functionaries under one label.
+    #[error("two keys are labelled `{0}`")]
+    DuplicateLabel(String),
+    /// Two documents of one name.
+    #[error("two documents are named `{0}`")]
+    DuplicateDocument(String),
+    /// Two results of one inspection.
+    #[error("two results are given for the inspection `{0}`")]
+    DuplicateInspection(String),
+    /// A subject that no artifact could be compared with.
+    #[error("subject {0} has no sha256, sha384 or sha512 digest of the right form")]
+    Subject(usize),
+    /// More than a request may hold.
+    #[error(transparent)]
+    Spent(#[from] Spent),
+}
+
+/// An owner's key, decoded.
+#[derive(Clone, Debug)]
+pub struct OwnerKey {
+    /// The key itself.
+    pub key: PublicKey,
+    /// Every keyid, in lower case, under which a signature may name it.
+    pub names: Vec<String>,
+    /// Its declared keyid, or else the computed one.
+    pub label: String,
+}
+
+/// The trust of a request, its keys decoded.
+#[derive(Clone, Debug)]
+pub enum Anchor {
+    /// Every one of these owners must have signed.
+    SignedBy(Vec<OwnerKey>),
+    /// The caller vouches for the layout; its functionaries by label.
+    Asserted(Vec<(String, PublicKey)>),
+}
+
+impl Request {
+    /// Checks the sizes and names of what was handed over.
+    pub fn check(&self) -> Result<(), RequestError> {
+        if self.documents.len() > limits::DOCUMENTS || self.inspections.len() > limits::DOCUMENTS {
+            return Err(Spent(Limit::Documents).into());
+        }
+        let total: usize = self.layout.0.len()
+            + self
+                .documents
+                .iter()
+                .map(|document| document.content.0.len())
+                .sum::<usize>()
+            + self
+                .inspections
+                .iter()
+                .map(|result| result.content.0.len())
+                .sum::<usize>();
+        if total > limits::TOTAL_BYTES {
+            return Err(Spent(Limit::TotalBytes).into());
+        }
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.documents.iter().find(|document| !names.insert(&document.name)) {
+            return Err(RequestError::DuplicateDocument(shown(&twice.name)));
+        }
+        let mut places = BTreeSet::new();
+        if let Some(twice) = self
+            .inspections
+            .iter()
+            .find(|result| !places.insert((&result.at, &result.name)))
+        {
+            return Err(RequestError::DuplicateInspection(shown(&twice.name)));
+        }
+        match self.subjects.iter().position(|subject| !subject.is_comparable()) {
+            Some(at) => Err(RequestError::Subject(at)),
+            None => Ok(()),
+        }
+    }
+
+    /// Decodes the keys of the trust.
+    pub fn anchor(&self) -> Result<Anchor, RequestError> {
+        let count = match &self.trust {
+            Trust::SignedBy(keys) => keys.len(),
+            Trust::Asserted(keys) => keys.len(),
+        };
+        if count == 0 {
+            return Err(RequestError::NoKeys);
+        }
+        if count > limits::KEYS {
+            return Err(Spent(Limit::Keys).into());
+        }
+        match &self.trust {
+            Trust::SignedBy(keys) => {
+                let keys: Result<Vec<_>, _> = keys.iter().enumerate().map(|(at, key)| key.owner(at)).collect();
+                Ok(Anchor::SignedBy(keys?))
+            }
+            Trust::Asserted(keys) => {
+                let mut labels = BTreeSet::new();
+                keys.iter()
+                    .map(|named| {
+                        if !labels.insert(&named.label) {
+                            return Err(RequestError::DuplicateLabel(shown(&named.label)));
+                        }
+                        Ok((named.label.clone(), named.key.decode(&named.label)?))
+                    })
+                    .collect::<Result<_, _>>()
+                    .map(Anchor::Asserted)
+            }
+        }
+    }
+}
+
+impl Key {
+    /// A key in its parts.
+    pub fn new(keyid: Option<String>, keytype: String, scheme: String, public: String) -> Self {
+        Self {
+            keyid,
+            keytype,
+            scheme,
+            keyval: KeyValue { public },
+            keyid_hash_algorithms: None,
+        }
+    }
+
+    fn decode(&self, label: &str) -> Result<PublicKey, RequestError> {
+        PublicKey::from_parts(&self.keytype, &self.scheme, &self.keyval.public).map_err(|reason| {
+            RequestError::UnusableKey {
+                label: shown(label),
+                reason,
+            }
+        })
+    }
+
+    fn owner(&self, at: usize) -> Result<OwnerKey, RequestError> {
+        let place = format!("number {}", at + 1);
+        let key = self.decode(self.keyid.as_deref().unwrap_or(&place))?;
+        let mut names = key.keyids();
+        names.extend(self.keyid.as_deref().map(str::to_ascii_lowercase));
+        Ok(OwnerKey {
+            label: self.keyid.clone().unwrap_or_else(|| key.keyid()),
+            key,
+            names,
+        })
+    }
+}
+
+impl Subject {
+    /// At least one digest of an algorithm that links use, and no such digest in another form.
+    fn is_comparable(&self) -> bool {
+        let sha2 = |algorithm: &str| match algorithm {
+            "sha256" => Some(64),
+            "sha384" => Some(96),
+            "sha512" => Some(128),
+            _ => None,
+        };
+        let mut known = self
+            .digests
+            .iter()
+            .filter_map(|(algorithm, value)| Some((sha2(algorithm)?, value)))
+            .peekable();
+        known.peek().is_some()
+            && known.all(|(digits, value)| {
+                value.len() == digits && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            })
+    }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(limits::SHOWN).collect()
+}
+
+/// The JSON form of [`Content`], alone or among other members.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct JsonContent {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl JsonContent {
+    fn of(content: &Content) -> Self {
+        match std::str::from_utf8(&content.0) {
+            Ok(text) => Self {
+                text: Some(text.to_owned()),
+                base64: None,
+            },
+            Err(_) => Self {
+                text: None,
+                base64: Some(base64::Engine::encode(
+                    &base64::engine::general_purpose::STANDARD,
+                    &content.0,
+                )),
+            },
+        }
+    }
+
+    fn content<E: de::Error>(self) -> Result<Content, E> {
+        match (self.text, self.base64) {
+            (Some(text), None) => Ok(Content(text.into_bytes())),
+            (None, Some(base64)) => crate::envelope::decode_base64(&base64)
+                .map(Content)
+                .ok_or_else(|| E::custom("`base64` is not padded base64")),
+            _ => Err(E::custom("exactly one of `text` and `base64` must be given")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        JsonContent::deserialize(deserializer)?.content()
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        JsonContent::of(self).serialize(serializer)
+    }
+}
+
+/// The JSON form of documents and inspection results: their content stands beside the name.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct JsonNamed {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Vec<String>>,
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl JsonNamed {
+    fn of(at: Option<&[String]>, name: &str, content: &Content) -> Self {
+        let JsonContent { text, base64 } = JsonContent::of(content);
+        Self {
+            at: at.map(<[String]>::to_vec),
+            name: name.to_owned(),
+            text,
+            base64,
+        }
+    }
+
+    fn content<E: de::Error>(text: Option<String>, base64: Option<String>) -> Result<Content, E> {
+        JsonContent { text, base64 }.content()
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let named = JsonNamed::deserialize(deserializer)?;
+        if named.at.is_some() {
+            return Err(de::Error::unknown_field("at", &["name", "text", "base64"]));
+        }
+        Ok(Self {
+            name: named.name,
+            content: JsonNamed::content(named.text, named.base64)?,
+        })
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        JsonNamed::of(None, &self.name, &self.content).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for InspectionResult {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let named = JsonNamed::deserialize(deserializer)?;
+        Ok(Self {
+            at: named.at.unwrap_or_default(),
+            name: named.name,
+            content: JsonNamed::content(named.text, named.base64)?,
+        })
+    }
+}
+
+impl Serialize for InspectionResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        JsonNamed::of(Some(&self.at), &self.name, &self.content).serialize(serializer)
+    }
+}

@@ -1,0 +1,124 @@
+//! Subjects: whether a supply chain made the very artifact that somebody asks about.
+
+use crate::artifact::Artifact;
+use crate::chain::Judgement;
+use crate::evidence::Evidence;
+use crate::layout::Layout;
+use crate::limits::{Budget, Spent};
+use crate::request::Subject;
+use crate::rule::Side;
+use crate::verdict::{Code, Finding, SubjectReport};
+
+/// Looks for every subject among the products of the subject steps (the last step if none is named), and among the
+/// materials of the last step that a MATCH WITH PRODUCTS rule consumed: a last step that only approves passes them on.
+/// What is not found becomes a finding. Only for a chain that is otherwise accepted.
+pub fn find(
+    subjects: &[Subject],
+    steps: &[String],
+    layout: &Layout,
+    judgement: &mut Judgement<'_>,
+    budget: &Budget,
+) -> Result<Vec<SubjectReport>, Spent> {
+    let last = layout.steps.len().checked_sub(1);
+    let producers: Vec<usize> = if steps.is_empty() {
+        last.into_iter().collect()
+    } else {
+        (0..layout.steps.len())
+            .filter(|&at| layout.steps.get(at).is_some_and(|step| steps.contains(&step.name)))
+            .collect()
+    };
+    let mut reports = Vec::new();
+    for (place, subject) in subjects.iter().enumerate() {
+        let mut found = None;
+        for &at in &producers {
+            if let Some(evidence) = judgement.links.get(&at) {
+                found = found.or(product(subject, evidence, budget)?.map(|name| (at, Side::Products, name)));
+            }
+        }
+        if let Some(last) = last
+            && let Some(evidence) = judgement.links.get(&last)
+        {
+            found = found
+                .or(passed_on(subject, evidence, &judgement.passed_on, budget)?
+                    .map(|name| (last, Side::Materials, name)));
+        }
+        match found.and_then(|(at, side, name)| Some((layout.steps.get(at)?, side, name))) {
+            Some((step, side, artifact)) => reports.push(SubjectReport {
+                subject: place as u64,
+                step: step.name.clone(),
+                list: side.name(),
+                artifact,
+            }),
+            None => {
+                let producers: Vec<&str> = producers
+                    .iter()
+                    .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
+                    .collect();
+                judgement.findings.push(missing(subject, &producers));
+            }
+        }
+    }
+    Ok(reports)
+}
+
+fn product(subject: &Subject, evidence: &Evidence<'_>, budget: &Budget) -> Result<Option<String>, Spent> {
+    among(subject, evidence.link.products.as_slice().iter(), budget)
+}
+
+fn passed_on(
+    subject: &Subject,
+    evidence: &Evidence<'_>,
+    places: &[usize],
+    budget: &Budget,
+) -> Result<Option<String>, Spent> {
+    let materials = evidence.link.materials.as_slice();
+    among(subject, places.iter().filter_map(|&at| materials.get(at)), budget)
+}
+
+fn among<'l, 'a: 'l>(
+    subject: &Subject,
+    artifacts: impl Iterator<Item = &'l Artifact<'a>>,
+    budget: &Budget,
+) -> Result<Option<String>, Spent> {
+    for artifact in artifacts {
+        budget.pattern(1)?;
+        if subject.name.as_ref().is_none_or(|name| *name == artifact.name) && is(subject, artifact) {
+            return Ok(Some(crate::verdict::shown(&artifact.name)));
+        }
+    }
+    Ok(None)
+}
+
+/// All digest algorithms in common are equal, at least one of them SHA-2.
+fn is(subject: &Subject, artifact: &Artifact<'_>) -> bool {
+    let mut strong = false;
+    for digest in artifact.digests.iter() {
+        if let Some(value) = subject.digests.get(&*digest.algorithm) {
+            if *value != digest.value {
+                return false;
+            }
+            strong |= matches!(&*digest.algorithm, "sha256" | "sha384" | "sha512");
+        }
+    }
+    strong
+}
+
+fn missing(subject: &Subject, producers: &[&str]) -> Finding {
+    let digests: Vec<String> = subject
+        .digests
+        .iter()
+        .map(|(algorithm, value)| format!("{algorithm}:{value}"))
+        .collect();
+    let digests = digests.join(", ");
+    let shown = subject.name.as_deref().unwrap_or(&digests);
+    let message = format!(
+        "the supply chain holds, but `{}` is no product of `{}`, nor passed on by its last step: it is not what this chain made",
+        crate::verdict::shown(shown),
+        producers.join("`, `")
+    );
+    let finding = Finding::new(Code::SubjectNotFound, &[], message).expected(&digests);
+    match &subject.name {
+        Some(name) => finding.artifact(name),
+        None => finding,
+    }
+}

@@ -1,0 +1,334 @@
+//! The two questions that a host asks: what is needed, and what is the verdict.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::chain::{self, Judgement, Results, Standing, Verification};
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::evidence::{self, DocumentError, Documents};
+use crate::instant::Instant;
+use crate::layout::{Layout, LayoutError, Reading};
+use crate::limits::{self, Budget, Limit, Spent};
+use crate::parameter::Parameters;
+use crate::payload;
+use crate::plan::Requirements;
+use crate::request::{Anchor, InspectionResult, Request, RequestError};
+use crate::signature::Checker;
+use crate::subject;
+use crate::trust;
+use crate::verdict::{
+    Answer, Basis, Code, Decision, Finding, KeyReport, Summary, TrustReport, Unconstrained, Undecided, UndecidedTag,
+    Verdict,
+};
+
+/// Judges a request.
+///
+/// The order is that of the specification (1.0, section 5): the layout's signatures, its expiry, its parameters, the
+/// evidence for each step, the rules of steps, the rules of inspections; then the subjects.
+pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
+    let budget = Budget::default();
+    let sources = Sources::open(request)?;
+    let trusted = match sources.trust(request, &budget, checker)? {
+        Trusted::Layout(trusted) => trusted,
+        Trusted::Doubted(verdict) => return Ok(*verdict),
+    };
+    let mut verification = sources.verification(request, &budget, checker);
+    let mut judgement = verification.judge(&trusted.layout, &Standing::default());
+    let mut subjects = Vec::new();
+    if judgement.accepts() {
+        match subject::find(
+            &request.subjects,
+            &request.options.subject_steps,
+            &trusted.layout,
+            &mut judgement,
+            &budget,
+        ) {
+            Ok(found) => subjects = found,
+            Err(spent) => judgement.open.push(spent_finding(spent)),
+        }
+    }
+    if judgement.findings.is_empty() && !judgement.open.is_empty() {
+        let mut undecided = undecided(judgement.open, judgement.warnings);
+        undecided.steps = verification.steps;
+        return Err(undecided);
+    }
+    let summary = judgement
+        .findings
+        .is_empty()
+        .then(|| summary(&mut judgement, &trusted.layout, request.options.summary_link));
+    let mut verdict = Verdict {
+        decision: if judgement.findings.is_empty() {
+            Decision::Accept
+        } else {
+            Decision::Reject
+        },
+        trust: trusted.report,
+        steps: verification.steps,
+        findings: judgement.findings,
+        warnings: judgement.warnings,
+        omitted: judgement.omitted,
+        unconstrained: judgement.unconstrained,
+        subjects,
+        summary,
+        valid_until: verification.valid_until.map(|instant| instant.0),
+    };
+    cut(&mut verdict);
+    Ok(verdict)
+}
+
+/// Says what a verification of this request will need. The error says why the layout is not trusted, or why that could
+/// not be judged.
+pub fn plan(request: &Request, checker: &mut dyn Checker) -> Result<Requirements, Box<Undecided>> {
+    let budget = Budget::default();
+    let sources = Sources::open(request)?;
+    let trusted = match sources.trust(request, &budget, checker)? {
+        Trusted::Layout(trusted) => trusted,
+        Trusted::Doubted(verdict) => return Err(undecided(verdict.findings, verdict.warnings)),
+    };
+    let mut verification = sources.verification(request, &budget, checker);
+    verification.judge(&trusted.layout, &Standing::default());
+    Ok(Requirements {
+        valid_until: verification.valid_until.map(|instant| instant.0),
+        ..verification.requirements
+    })
+}
+
+/// A request, its envelopes opened.
+struct Sources<'r> {
+    anchor: Anchor,
+    documents: Documents<'r>,
+    results: Results<'r>,
+    parameters: Parameters,
+}
+
+/// A layout that is believed.
+struct TrustedLayout {
+    layout: Layout,
+    report: TrustReport,
+}
+
+enum Trusted {
+    Layout(Box<TrustedLayout>),
+    Doubted(Box<Verdict>),
+}
+
+impl<'r> Sources<'r> {
+    fn open(request: &'r Request) -> Result<Self, Box<Undecided>> {
+        request.check().map_err(request_error)?;
+        Ok(Self {
+            anchor: request.anchor().map_err(request_error)?,
+            documents: evidence::open(&request.documents),
+            results: results(&request.inspections),
+            parameters: Parameters::new(request.parameters.clone()),
+        })
+    }
+
+    fn verification<'v>(
+        &'v self,
+        request: &Request,
+        budget: &'v Budget,
+        checker: &'v mut dyn Checker,
+    ) -> Verification<'v, 'v> {
+        Verification {
+            documents: &self.documents,
+            results: &self.results,
+            checker,
+            budget,
+            now: Instant(request.now),
+            strict: request.options.strict,
+            requirements: Requirements::default(),
+            steps: Vec::new(),
+            valid_until: None,
+        }
+    }
+
+    /// Decides whether the root layout is to be believed, holds at this time, and has all its parameters.
+    fn trust(
+        &self,
+        request: &'r Request,
+        budget: &Budget,
+        checker: &mut dyn Checker,
+    ) -> Result<Trusted, Box<Undecided>> {
+        let (asserted, keys, basis) = match &self.anchor {
+            Anchor::SignedBy(owners) => {
+                let keys = owners
+                    .iter()
+                    .map(|owner| (&owner.label, &owner.key))
+                    .collect::<Vec<_>>();
+                (None, keys, Basis::Signed)
+            }
+            Anchor::Asserted(keys) => (
+                Some(keys.as_slice()),
+                keys.iter().map(|(label, key)| (label, key)).collect(),
+                Basis::Asserted,
+            ),
+        };
+        let report = TrustReport {
+            basis,
+            keys: keys
+                .into_iter()
+                .map(|(label, key)| KeyReport {
+                    label: crate::verdict::shown(label),
+                    fingerprint: key.fingerprint(),
+                })
+                .collect(),
+        };
+        let malformed = |error: LayoutError| layout_error(&error);
+        if request.layout.0.len() > limits::DOCUMENT_BYTES {
+            return Err(malformed(Spent(Limit::DocumentBytes).into()));
+        }
+        let envelope = match Envelope::parse(&request.layout.0) {
+            Err(EnvelopeError::Bare("layout")) if asserted.is_some() => Envelope::bare(&request.layout.0),
+            parsed => parsed,
+        }
+        .map_err(|error| malformed(error.into()))?;
+        let reading = Reading {
+            parameters: &self.parameters,
+            root: true,
+            asserted,
+        };
+        let (layout, message) = payload::layout(&envelope, reading).map_err(malformed)?;
+        if let Anchor::SignedBy(owners) = &self.anchor {
+            let doubts = trust::doubts(&envelope, &message, owners, budget, checker)
+                .map_err(|spent| undecided(vec![spent_finding(spent)], Vec::new()))?;
+            if !doubts.findings.is_empty() {
+                return Ok(Trusted::doubted(report, doubts.findings));
+            }
+            if !doubts.unchecked.is_empty() {
+                return Err(undecided(doubts.unchecked, Vec::new()));
+            }
+        }
+        let now = Instant(request.now);
+        if let Some(expires) = layout.expires.filter(|expires| now >= *expires) {
+            return Ok(Trusted::doubted(report, vec![chain::expired(expires, now, &[])]));
+        }
+        if let Err(error) = &layout.parameters {
+            return Err(undecided(
+                vec![Finding::new(Code::LayoutMalformed, &[], error.to_string())],
+                Vec::new(),
+            ));
+        }
+        let unknown = request
+            .options
+            .subject_steps
+            .iter()
+            .find(|name| !layout.steps.iter().any(|step| step.name == **name));
+        if let Some(name) = unknown {
+            let message = format!(
+                "the subject step `{}` is no step of the layout",
+                crate::verdict::shown(name)
+            );
+            return Err(undecided(
+                vec![Finding::new(Code::RequestMalformed, &[], message)],
+                Vec::new(),
+            ));
+        }
+        Ok(Trusted::Layout(Box::new(TrustedLayout { layout, report })))
+    }
+}
+
+impl Trusted {
+    fn doubted(trust: TrustReport, findings: Vec<Finding>) -> Self {
+        let mut verdict = Verdict {
+            decision: Decision::Reject,
+            trust,
+            steps: Vec::new(),
+            findings,
+            warnings: Vec::new(),
+            omitted: 0,
+            unconstrained: Unconstrained::default(),
+            subjects: Vec::new(),
+            summary: None,
+            valid_until: None,
+        };
+        cut(&mut verdict);
+        Self::Doubted(Box::new(verdict))
+    }
+}
+
+/// Opens the results of inspections; a link may be bare, for the caller vouches for it.
+fn results(results: &[InspectionResult]) -> Results<'_> {
+    results
+        .iter()
+        .map(|result| {
+            let bytes = &result.content.0;
+            let envelope = match Envelope::parse(bytes) {
+                _ if bytes.len() > limits::DOCUMENT_BYTES => Err(DocumentError::TooLarge(bytes.len())),
+                Err(EnvelopeError::Bare("link")) => Envelope::bare(bytes).map_err(DocumentError::from),
+                parsed => parsed.map_err(DocumentError::from),
+            };
+            ((result.at.clone(), result.name.clone()), envelope)
+        })
+        .collect::<BTreeMap<_, _>>()
+}
+
+fn summary(judgement: &mut Judgement<'_>, layout: &Layout, with_link: bool) -> Summary {
+    let text = judgement.summary(layout).text();
+    let digest = Sha256::digest(text.as_bytes());
+    Summary {
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        link: with_link.then_some(text),
+    }
+}
+
+/// Cuts lists that are longer than a verdict's may be.
+fn cut(verdict: &mut Verdict) {
+    for list in [&mut verdict.findings, &mut verdict.warnings] {
+        verdict.omitted += list.len().saturating_sub(limits::FINDINGS) as u64;
+        list.truncate(limits::FINDINGS);
+    }
+}
+
+fn undecided(reasons: Vec<Finding>, warnings: Vec<Finding>) -> Box<Undecided> {
+    let mut reasons = reasons;
+    reasons.truncate(limits::FINDINGS);
+    let mut warnings = warnings;
+    warnings.truncate(limits::FINDINGS);
+    let first = reasons.first();
+    let spent = first.filter(|first| first.code == Code::LimitExceeded);
+    Box::new(Undecided {
+        decision: UndecidedTag::Undecided,
+        code: first.map_or(Code::RequestMalformed, |first| first.code),
+        at: first.map(|first| first.at.clone()).unwrap_or_default(),
+        limit: spent
+            .and_then(|first| Limit::named(first.found.as_deref()?))
+            .map(Limit::name),
+        message: first.map(|first| first.message.clone()).unwrap_or_default(),
+        reasons,
+        warnings,
+        steps: Vec::new(),
+    })
+}
+
+fn spent_finding(spent: Spent) -> Finding {
+    Finding::new(Code::LimitExceeded, &[], spent.to_string()).found(spent.0.name())
+}
+
+fn request_error(error: RequestError) -> Box<Undecided> {
+    let finding = match &error {
+        RequestError::Spent(spent) => spent_finding(*spent),
+        RequestError::UnusableKey { label, .. } => {
+            Finding::new(Code::TrustedKeyUnusable, &[], error.to_string()).found(label)
+        }
+        _ => Finding::new(Code::RequestMalformed, &[], error.to_string()),
+    };
+    undecided(vec![finding], Vec::new())
+}
+
+fn layout_error(error: &LayoutError) -> Box<Undecided> {
+    let limit = match error {
+        LayoutError::Spent(spent) => Some(*spent),
+        LayoutError::Json(crate::json::JsonError::Depth { .. })
+        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Depth { .. })) => {
+            Some(Spent(Limit::JsonDepth))
+        }
+        LayoutError::Envelope(EnvelopeError::TooManySignatures) => Some(Spent(Limit::Signatures)),
+        _ => None,
+    };
+    let finding = match limit {
+        Some(spent) => spent_finding(spent),
+        None => Finding::new(Code::LayoutMalformed, &[], format!("the layout is malformed: {error}")),
+    };
+    undecided(vec![finding], Vec::new())
+}
