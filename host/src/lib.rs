@@ -3,5 +3,9 @@
 pub mod checker;
 pub mod cli;
 mod command;
+pub mod file;
 pub mod key;
+pub mod metadata;
+pub mod record;
 pub mod signer;
+pub mod terminal;
