@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use linkgate_verifier::canonical;
+use linkgate_verifier::envelope::decode_hex;
 use linkgate_verifier::key::{KeyError, PublicKey, Scheme};
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -96,12 +97,12 @@ pub enum Password {
 }
 
 impl Password {
-    /// The password of an optional argument with an optional value: `--password` prompts, `--password secret` gives one.
-    pub fn from_argument(argument: Option<Option<String>>) -> Self {
+    /// The password of an argument whose value may be left out: `--password` prompts, `--password secret` gives one.
+    pub fn from_argument(argument: Option<&str>) -> Self {
         match argument {
             None => Self::Found,
-            Some(None) => Self::Prompt,
-            Some(Some(password)) => Self::Given(Zeroizing::new(password)),
+            Some("") => Self::Prompt,
+            Some(password) => Self::Given(Zeroizing::new(password.to_owned())),
         }
     }
 
@@ -415,11 +416,11 @@ fn json_private(path: &Path, key: JsonKey) -> Result<PrivateKeyFile, Problem> {
     }
     let scheme = Scheme::parse(&key.scheme);
     if scheme == Some(Scheme::Ed25519) {
-        let seed = hex(&key.keyval.private).ok_or(KeyError::Encoding("hexadecimal"))?;
+        let seed = decode_hex(&key.keyval.private).ok_or(KeyError::Encoding("hexadecimal"))?;
         return Ok(PrivateKeyFile {
             path: path.to_owned(),
             form: PrivateForm::Seed,
-            bytes: seed,
+            bytes: Zeroizing::new(seed),
             scheme,
             keyid: key.keyid,
         });
@@ -455,13 +456,4 @@ fn decrypt(path: &Path, bytes: &[u8], password: &Password) -> Result<Zeroizing<V
     let password = password.of(path)?.ok_or(Problem::NoPassword)?;
     let decrypted = encrypted.decrypt(password.as_bytes()).map_err(|_| Problem::Password)?;
     Ok(decrypted.to_bytes())
-}
-
-fn hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
-    pairs.collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }

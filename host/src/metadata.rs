@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use linkgate_verifier::envelope::{self, Envelope, EnvelopeError, Form, PAYLOAD_TYPE};
 use linkgate_verifier::json::{self, JsonError, Reader};
-use linkgate_verifier::key::PublicKey;
+use linkgate_verifier::key::{self, PublicKey};
 use linkgate_verifier::limits::Budget;
 use linkgate_verifier::signature::{CheckError, Checked, check};
 use linkgate_verifier::{canonical, json::Kind as JsonKind};
@@ -177,11 +177,7 @@ impl Document {
             Others::Keep => serde_json::from_str(array).unwrap_or_default(),
             Others::Drop => Vec::new(),
         };
-        signatures.retain(|signature| {
-            !signers
-                .iter()
-                .any(|signer| claims(signature["keyid"].as_str(), *signer))
-        });
+        signatures.retain(|signature| !signers.iter().any(|signer| claims(signature["keyid"].as_str(), *signer)));
         signatures.extend(made);
         let signatures = match form {
             Form::Metablock if self.text.contains('\n') => pretty(&Value::Array(signatures), " "),
@@ -297,7 +293,7 @@ fn sign(message: &[u8], form: Form, signers: &[&dyn Signer]) -> Result<Vec<Value
     let signed = |signer: &&dyn Signer| {
         let signature = signer.sign(message)?;
         let sig = match form {
-            Form::Metablock => signature.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Form::Metablock => key::hex(&signature),
             Form::Dsse => STANDARD.encode(signature),
         };
         Ok(json!({"keyid": signer.keyid(), "sig": sig}))

@@ -13,8 +13,8 @@ pub(crate) struct Args {
     pub(crate) key: Option<String>,
 
     /// The password of an encrypted key; without a value it is asked for.
-    #[arg(short = 'P', long, value_name = "PASSWORD")]
-    password: Option<Option<String>>,
+    #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
+    password: Option<String>,
 
     /// Accepted for old pipelines; the key says itself of which type it is.
     #[arg(short = 't', long, value_name = "TYPE", hide_short_help = true)]
@@ -41,6 +41,6 @@ impl Args {
             let message = "no signing key: name one with --signing-key KEY (`linkgate keygen` makes one)";
             return Err(UsageError(message.to_owned()).into());
         };
-        Ok(signer::load(key, &Password::from_argument(self.password.clone()))?)
+        Ok(signer::load(key, &Password::from_argument(self.password.as_deref()))?)
     }
 }
