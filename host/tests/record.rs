@@ -315,11 +315,11 @@ fn a_missing_output_folder_stops_it_before_the_command() {
 
 #[test]
 fn what_cannot_be_recorded_is_named() {
-    let place = Place::new(&["d/a"]);
+    let place = Place::new(&["d/inner/a"]);
     symlink("nothing", place.folder.join("dangling")).unwrap();
     symlink("round2", place.folder.join("round1")).unwrap();
     symlink("round1", place.folder.join("round2")).unwrap();
-    symlink("..", place.folder.join("d/up")).unwrap();
+    symlink("..", place.folder.join("d/inner/up")).unwrap();
     // Opens, and fails when it is read, even for root.
     symlink("/proc/self/mem", place.folder.join("mem")).unwrap();
     Command::new("mkfifo").arg(place.folder.join("pipe")).status().unwrap();
@@ -332,7 +332,7 @@ fn what_cannot_be_recorded_is_named() {
         ),
         (
             &["-m", "d", "--follow-symlink-dirs", "-x"],
-            "the link `d/up/d` leads back to a folder that it is in",
+            "the link `d/inner/up` leads back to a folder that it is in",
         ),
         (&["-m", "mem", "-x"], "cannot read `mem`"),
         (&["-m", "pipe", "-x"], "`pipe` is not a regular file"),
