@@ -356,7 +356,7 @@ fn what_cannot_be_recorded_is_named() {
 #[test]
 fn an_unreadable_file_is_named() {
     let place = Place::new(&["secret"]);
-    fs::set_permissions(place.folder.join("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.folder.join("secret"), fs::Permissions::from_mode(0o0)).unwrap();
     if File::open(place.folder.join("secret")).is_ok() {
         // Root reads everything; `mem` above stands for this case then.
         return;

@@ -28,6 +28,7 @@ The exit code is the command's own, 128 + n if signal n ended it, 124 if its tim
 
 /// Arguments of `linkgate run`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The command and its arguments.

@@ -21,8 +21,8 @@ pub(crate) struct Args {
     key_type: Option<String>,
 
     /// Not supported: GPG keys.
-    #[arg(short = 'g', long, value_name = "KEYID", hide = true)]
-    gpg: Option<Option<String>>,
+    #[arg(short = 'g', long, value_name = "KEYID", num_args = 0..=1, default_missing_value = "", hide = true)]
+    gpg: Option<String>,
 
     /// Not supported: GPG keys.
     #[arg(long, value_name = "DIR", hide = true)]

@@ -225,11 +225,10 @@ fn hash_folder(folder: &str, options: &Options, notes: &mut Vec<Note>) -> Result
     };
     let mut collected = collect(&[".".to_owned()], &inside)?;
     notes.append(&mut collected.notes);
-    let lines: String = collected
-        .artifacts
-        .iter()
-        .map(|(name, digest)| format!("{digest}  {name}\n"))
-        .collect();
+    let mut lines = String::new();
+    for (name, digest) in &collected.artifacts {
+        lines.extend([digest.to_string().as_str(), "  ", name, "\n"]);
+    }
     Ok(Digest::of(lines.as_bytes()))
 }
 

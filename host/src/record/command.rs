@@ -300,7 +300,7 @@ mod tests {
     fn in_time() {
         let options = Options {
             keep_streams: true,
-            timeout: Some(Duration::from_secs(60)),
+            timeout: Some(Duration::from_mins(1)),
         };
         assert_eq!(shell("echo a; exit 4", options).unwrap().code(), 4);
     }

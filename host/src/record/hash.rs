@@ -116,7 +116,7 @@ fn stamp(metadata: &Metadata) -> (u64, u64, u64, i64, i64) {
 
 /// The digest of what can be read, and how many bytes that were.
 fn read(file: &mut File, expected: u64, content: Content, buffer: &mut [u8]) -> io::Result<(Digest, u64)> {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut hasher = digest::Context::new(&digest::SHA256);
     let mut lines = UnixLines::default();
     let mut length = 0;
     loop {
@@ -127,12 +127,12 @@ fn read(file: &mut File, expected: u64, content: Content, buffer: &mut [u8]) -> 
         };
         length += count as u64;
         match content {
-            Content::Exact => context.update(&buffer[..count]),
-            Content::UnixLines => lines.feed(&buffer[..count], |part| context.update(part)),
+            Content::Exact => hasher.update(&buffer[..count]),
+            Content::UnixLines => lines.feed(&buffer[..count], |part| hasher.update(part)),
         }
         // A read that ends short of its buffer at the size the file had needs no further one to find the end.
         if count == 0 || (length >= expected && count < buffer.len()) {
-            return Ok((Digest::finished(&context.finish()), length));
+            return Ok((Digest::finished(&hasher.finish()), length));
         }
     }
 }

@@ -89,15 +89,21 @@ pub fn payload(
     byproducts: Value,
     environment: Value,
 ) -> Value {
-    json!({
-        "_type": "link",
-        "name": name.as_str(),
-        "command": command,
-        "materials": artifacts(materials),
-        "products": artifacts(products),
-        "byproducts": byproducts,
-        "environment": environment,
-    })
+    let members = [
+        ("_type", Value::from("link")),
+        ("name", Value::from(name.as_str())),
+        ("command", Value::from(command)),
+        ("materials", artifacts(materials)),
+        ("products", artifacts(products)),
+        ("byproducts", byproducts),
+        ("environment", environment),
+    ];
+    Value::Object(
+        members
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    )
 }
 
 /// Artifacts as a link has them.
