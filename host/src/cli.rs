@@ -1,6 +1,6 @@
-//! The command line: one verb a file in [`crate::command`].
+//! The command line: one verb a file in `command/`.
 //!
-//! Called by the name of one of in-toto's tools, which [`install-aliases`](crate::command::aliases) makes links for,
+//! Called by the name of one of in-toto's tools, which `install-aliases` makes links for,
 //! the program takes that tool's arguments and exits as it does.
 
 use std::ffi::OsStr;
