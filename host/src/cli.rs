@@ -1,12 +1,20 @@
-//! The command line: one verb a file in [`crate::command`].
+//! The command line: one verb a file in `command/`.
+//!
+//! Called by the name of one of in-toto's tools, which `install-aliases` makes links for,
+//! the program takes that tool's arguments and exits as it does.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::command::{aliases, completions, man, match_products, mock, record, run, verify};
+use crate::terminal;
 
 /// Records, signs and verifies in-toto supply chains.
 #[derive(Debug, Parser)]
-#[command(name = "linkgate", version)]
+#[command(name = "linkgate", version, infer_long_args = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -16,17 +24,144 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Verify a supply chain.
-    Verify(crate::command::verify::Args),
+    Verify(verify::Args),
+    /// Run a step's command and write its signed link.
+    Run(run::Args),
+    /// Record a step that no single command covers, in two calls: start and stop.
+    Record(record::Args),
+    /// Run a command and write an unsigned link, to try things out.
+    Mock(mock::Args),
+    /// Compare local files with a link's products.
+    MatchProducts(match_products::Args),
+    /// Make links by which this program takes the place of in-toto's tools.
+    InstallAliases(aliases::Args),
+    /// Print a shell's completion script.
+    Completions(completions::Args),
+    /// Print the manual page, or write all of them into a folder.
+    Man(man::Args),
 }
+
+/// The program under the names of in-toto's tools.
+#[derive(Debug, Parser)]
+// Python's argparse takes unambiguous beginnings of long options, and the last of several equal ones.
+#[command(multicall = true, infer_long_args = true, args_override_self = true)]
+struct InToto {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+/// Which tool's name the program was called by.
+#[derive(Debug, Subcommand)]
+#[command(version = concat!("(linkgate ", env!("CARGO_PKG_VERSION"), ")"), propagate_version = true)]
+enum Tool {
+    /// Verify a supply chain.
+    #[command(name = "in-toto-verify")]
+    Verify(verify::Args),
+    /// Run a step's command and write its signed link.
+    #[command(name = "in-toto-run")]
+    Run(run::Args),
+    /// Record a step that no single command covers, in two calls: start and stop.
+    #[command(name = "in-toto-record")]
+    Record(record::Args),
+    /// Run a command and write an unsigned link, to try things out.
+    #[command(name = "in-toto-mock")]
+    Mock(mock::Args),
+    /// Compare local files with a link's products.
+    #[command(name = "in-toto-match-products")]
+    MatchProducts(match_products::Args),
+}
+
+/// By which kind of name the program was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// Its own.
+    Linkgate,
+    /// That of one of in-toto's tools, whose ways it then has.
+    InToto,
+}
+
+/// A command line that cannot be meant: exit code 2 under every name.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
 
 /// Parses the arguments of the process and does what they say.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.verb {
-        Verb::Verify(args) => crate::command::verify::run(args),
-    };
+    let name = std::env::args_os().next();
+    let name = name.as_deref().and_then(|name| Path::new(name).file_stem());
+    if name
+        .and_then(OsStr::to_str)
+        .is_some_and(|name| name.starts_with("in-toto-"))
+    {
+        let outcome = dispatch_tool(InToto::parse().tool);
+        return finish(outcome, Called::InToto);
+    }
+    finish(dispatch(Cli::parse().verb), Called::Linkgate)
+}
+
+/// The definition of the command line, for completions and manual pages.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
+fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Verify(args) => verify::run(args),
+        Verb::Run(args) => run::run(&args, Called::Linkgate),
+        Verb::Record(args) => record::run(&args, Called::Linkgate),
+        Verb::Mock(args) => mock::run(&args),
+        Verb::MatchProducts(args) => match_products::run(&args, Called::Linkgate),
+        Verb::InstallAliases(args) => aliases::run(&args),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
+    }
+}
+
+fn dispatch_tool(tool: Tool) -> anyhow::Result<ExitCode> {
+    match tool {
+        // That tool has two outcomes: what is undecided did not pass.
+        Tool::Verify(args) => verify::run(args).map(|code| {
+            if code == ExitCode::from(2) {
+                ExitCode::FAILURE
+            } else {
+                code
+            }
+        }),
+        Tool::Run(args) => run::run(&args, Called::InToto),
+        Tool::Record(args) => record::run(&args, Called::InToto),
+        Tool::Mock(args) => mock::run(&args),
+        Tool::MatchProducts(args) => match_products::run(&args, Called::InToto),
+    }
+}
+
+fn finish(outcome: anyhow::Result<ExitCode>, called: Called) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
-        ExitCode::from(2)
+        terminal::error(format_args!("{error:#}"));
+        match called {
+            Called::InToto if !error.is::<UsageError>() => ExitCode::FAILURE,
+            _ => ExitCode::from(2),
+        }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+        InToto::command().debug_assert();
+    }
+
+    #[test]
+    fn every_alias_is_a_tool() {
+        let command = InToto::command();
+        for name in aliases::NAMES
+            .iter()
+            .filter(|name| !matches!(**name, "in-toto-sign" | "in-toto-keygen"))
+        {
+            assert!(command.find_subcommand(name).is_some(), "{name}");
+        }
+    }
 }

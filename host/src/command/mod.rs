@@ -1,3 +1,12 @@
-//! One verb a file.
+//! One verb a file; what several verbs take stands in [`recording`] and [`signing`].
 
+pub(crate) mod aliases;
+pub(crate) mod completions;
+pub(crate) mod man;
+pub(crate) mod match_products;
+pub(crate) mod mock;
+pub(crate) mod record;
+mod recording;
+pub(crate) mod run;
+mod signing;
 pub(crate) mod verify;

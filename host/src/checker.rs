@@ -1,0 +1,63 @@
+//! Signature checks in native code, for the verifier to ask about.
+//!
+//! AWS-LC does the arithmetic some three to thirty times faster than the component. It only ever sees what passed the
+//! verifier's structural checks, and says [`Outcome::Invalid`] only where, among those, it accepts exactly what the
+//! verifier accepts:
+//!
+//! - Ed25519: both compute S B - k A, encode it and compare the bytes with R: no cofactor. What else could differ (S not
+//!   reduced, points of small order or not canonical) is refused before.
+//! - ECDSA: both take any r and s from 1 to n - 1, a high s too. What could differ (the DER's strictness) is refused
+//!   before.
+//! - RSA PKCS#1 v1.5: both compare the recovered block with the one encoding of the digest, whose parameters are NULL.
+//! - RSA PSS: AWS-LC wants a salt as long as the digest, the verifier takes any length. So a failure here is
+//!   [`Outcome::NotHandled`], and the verifier looks for itself.
+//!
+//! A key that AWS-LC does not take is not handled either.
+
+use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
+use linkgate_verifier::key::{PublicKey, Scheme};
+use linkgate_verifier::signature::{Checker, Outcome};
+
+/// The checker that asks AWS-LC.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Native;
+
+impl Native {
+    /// Whether the key of this DER `SubjectPublicKeyInfo` made this structurally sound signature in the scheme of this name.
+    pub fn answer(scheme: &str, spki: &[u8], message: &[u8], signature: &[u8]) -> Outcome {
+        let Some(scheme) = Scheme::parse(scheme) else {
+            return Outcome::NotHandled;
+        };
+        let Ok(key) = ParsedPublicKey::new(algorithm(scheme), spki) else {
+            return Outcome::NotHandled;
+        };
+        match (key.verify_sig(message, signature), scheme) {
+            (Ok(()), _) => Outcome::Valid,
+            (Err(_), Scheme::RsassaPssSha256 | Scheme::RsassaPssSha384 | Scheme::RsassaPssSha512) => {
+                Outcome::NotHandled
+            }
+            (Err(_), _) => Outcome::Invalid,
+        }
+    }
+}
+
+impl Checker for Native {
+    fn check(&mut self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<Outcome, String> {
+        Ok(Self::answer(key.scheme().name(), &key.spki_der(), message, signature))
+    }
+}
+
+fn algorithm(scheme: Scheme) -> &'static dyn VerificationAlgorithm {
+    match scheme {
+        Scheme::Ed25519 => &aws::ED25519,
+        Scheme::EcdsaSha2Nistp256 => &aws::ECDSA_P256_SHA256_ASN1,
+        Scheme::EcdsaSha2Nistp384 => &aws::ECDSA_P384_SHA384_ASN1,
+        Scheme::EcdsaSha2Nistp521 => &aws::ECDSA_P521_SHA512_ASN1,
+        Scheme::RsassaPssSha256 => &aws::RSA_PSS_2048_8192_SHA256,
+        Scheme::RsassaPssSha384 => &aws::RSA_PSS_2048_8192_SHA384,
+        Scheme::RsassaPssSha512 => &aws::RSA_PSS_2048_8192_SHA512,
+        Scheme::RsaPkcs1v15Sha256 => &aws::RSA_PKCS1_2048_8192_SHA256,
+        Scheme::RsaPkcs1v15Sha384 => &aws::RSA_PKCS1_2048_8192_SHA384,
+        Scheme::RsaPkcs1v15Sha512 => &aws::RSA_PKCS1_2048_8192_SHA512,
+    }
+}

@@ -1,0 +1,35 @@
+//! `linkgate man`
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+
+use crate::cli;
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate man | man -l -
+  linkgate man ~/.local/share/man/man1
+      Writes a page for the program and one for each of its verbs.";
+
+/// Arguments of `linkgate man`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The folder for all pages; without it the program's own page is printed.
+    #[arg(value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Prints the manual page, or writes all of them.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.folder {
+        None => clap_mangen::Man::new(cli::definition()).render(&mut io::stdout())?,
+        Some(folder) if !folder.is_dir() => bail!("the folder `{}` does not exist; create it first", folder.display()),
+        Some(folder) => clap_mangen::generate_to(cli::definition(), folder)
+            .with_context(|| format!("cannot write the pages into `{}`", folder.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,193 @@
+//! `linkgate record`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use linkgate_verifier::envelope::Form;
+
+use super::{recording, signing};
+use crate::cli::{Called, UsageError};
+use crate::file;
+use crate::record::collect::Artifacts;
+use crate::record::image::Image;
+use crate::record::link::StepName;
+use crate::record::unfinished::{self, Unfinished};
+use crate::signer::Signer;
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate record start edit -k alice -m src/
+  $EDITOR src/main.c
+  linkgate record stop edit -k alice -p src/ -d links
+      Writes links/edit.<keyid>.link. In between, the signed file .edit.<keyid>.link-unfinished is kept here.
+  linkgate record -k alice start edit
+      Without -m (or -p at the stop) the current folder is recorded, less links, keys and .git.";
+
+/// What is left out besides the excluded where no path is given: files that are called as keys are.
+const KEYS: [&str; 3] = ["*.pub", "*.pem", "*.key"];
+
+/// Arguments of `linkgate record`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Whether the step begins or ends.
+    verb: Verb,
+
+    /// The step's name in the layout. In a CI job it defaults to the job's name.
+    #[arg(value_name = "NAME")]
+    step: Option<String>,
+
+    /// The step's name, as an option.
+    #[arg(short, long, visible_alias = "step-name", conflicts_with = "step")]
+    name: Option<String>,
+
+    /// The folder that the link is written to at the stop; the current one if none is given.
+    #[arg(short = 'd', long, visible_alias = "metadata-directory", value_name = "DIR")]
+    links_dir: Option<PathBuf>,
+
+    /// At the start: files, folders or globs; several as a list, with commas, or by repeating.
+    #[arg(short, long, value_name = "PATH", num_args = 1..)]
+    materials: Vec<String>,
+
+    /// At the stop: files, folders or globs.
+    #[arg(short, long, value_name = "PATH", num_args = 1..)]
+    products: Vec<String>,
+
+    /// At the start, an image: NAME=oci-layout:DIR[:TAG] or NAME=docker-archive:FILE[:TAG].
+    #[arg(long, value_name = "NAME=IMAGE")]
+    material_image: Vec<Image>,
+
+    /// At the stop, an image.
+    #[arg(long, value_name = "NAME=IMAGE")]
+    product_image: Vec<Image>,
+
+    /// At the start: write the record, and so the link, in a DSSE envelope.
+    #[arg(long)]
+    use_dsse: bool,
+
+    #[command(flatten)]
+    recording: recording::Args,
+
+    #[command(flatten)]
+    signing: signing::Args,
+
+    #[command(flatten)]
+    talk: recording::Talk,
+}
+
+/// Which end of the step it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Verb {
+    /// Record the materials.
+    Start,
+    /// Record the products and write the link.
+    Stop,
+}
+
+/// Begins or ends a record.
+pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
+    args.check()?;
+    let name = recording::step_name(args.step.as_deref().or(args.name.as_deref()))?;
+    let signer = args.signing.signer()?;
+    let folder = args.links_dir.clone().unwrap_or_default();
+    file::check_folder(&folder)?;
+    let unfinished = PathBuf::from(name.unfinished_file(&signer.keyid()));
+    match args.verb {
+        Verb::Start => args.start(&name, &*signer, &unfinished, called)?,
+        Verb::Stop => args.stop(&name, &*signer, &unfinished, &folder, called)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// Materials belong to the start, products to the stop.
+    fn check(&self) -> Result<(), UsageError> {
+        let misplaced = match self.verb {
+            Verb::Start if !self.products.is_empty() || !self.product_image.is_empty() => {
+                "products are recorded at the stop"
+            }
+            Verb::Stop if !self.materials.is_empty() || !self.material_image.is_empty() => {
+                "materials are recorded at the start"
+            }
+            _ => return Ok(()),
+        };
+        Err(UsageError(misplaced.to_owned()))
+    }
+
+    fn start(&self, name: &StepName, signer: &dyn Signer, unfinished: &Path, called: Called) -> anyhow::Result<()> {
+        let payload = unfinished::begin(name, &self.artifacts(&self.materials, &self.material_image, called)?);
+        recording::write(unfinished, &payload, self.use_dsse, &[signer])?;
+        let shown = unfinished.display();
+        self.talk.note(
+            called,
+            format_args!("wrote `{shown}`: stop the record with the same key, in this folder"),
+        );
+        Ok(())
+    }
+
+    fn stop(
+        &self,
+        name: &StepName,
+        signer: &dyn Signer,
+        unfinished: &Path,
+        folder: &Path,
+        called: Called,
+    ) -> anyhow::Result<()> {
+        let record = Unfinished::read(unfinished, name, signer)?;
+        let products = self.artifacts(&self.products, &self.product_image, called)?;
+        let dsse = record.form == Form::Dsse;
+        let link = folder.join(name.link_file(&signer.keyid()));
+        recording::write(&link, &record.finish(&products), dsse, &[signer])?;
+        fs::remove_file(unfinished)
+            .with_context(|| format!("wrote the link, but cannot remove `{}`", unfinished.display()))?;
+        self.talk.note(
+            called,
+            format_args!("wrote `{}`: {} products", link.display(), products.len()),
+        );
+        Ok(())
+    }
+
+    fn artifacts(&self, paths: &[String], images: &[Image], called: Called) -> anyhow::Result<Artifacts> {
+        if !paths.is_empty() || !images.is_empty() {
+            let options = self.recording.options(called, &[])?;
+            return recording::artifacts(paths, images, &options, self.talk);
+        }
+        let mut keys: Vec<String> = KEYS.iter().map(|&pattern| pattern.to_owned()).collect();
+        keys.extend(self.key_patterns());
+        self.talk
+            .warning("no path is given: recording the current folder, less links, keys and .git");
+        let options = self.recording.options(called, &keys)?;
+        recording::artifacts(&[".".to_owned()], &[], &options, self.talk)
+    }
+
+    /// Patterns for the signing key and its public half, if they lie in the folder that is recorded.
+    fn key_patterns(&self) -> Vec<String> {
+        let base = self.recording.base();
+        let base = if base.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            base
+        };
+        let (Some(key), Ok(base)) = (&self.signing.key, fs::canonicalize(base)) else {
+            return Vec::new();
+        };
+        let inside = fs::canonicalize(key)
+            .ok()
+            .and_then(|key| key.strip_prefix(base).map(Path::to_owned).ok());
+        inside.as_deref().and_then(Path::to_str).map_or_else(Vec::new, |key| {
+            let key = escape(key);
+            vec![format!("/{key}"), format!("/{key}.pub")]
+        })
+    }
+}
+
+/// A pattern that means exactly this path.
+fn escape(path: &str) -> String {
+    path.chars()
+        .flat_map(|character| ['\\', character])
+        .collect::<String>()
+        .replace("\\/", "/")
+}

@@ -1,0 +1,190 @@
+//! `linkgate run`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{recording, signing};
+use crate::cli::{Called, UsageError};
+use crate::file;
+use crate::record::command::{self, CommandError, Outcome};
+use crate::record::image::Image;
+use crate::record::link::{self, Signals, Times};
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate run -n build -k builder -m src/ -p app.tar -- tar cf app.tar src
+      Records src/ before and app.tar after the command, and writes build.<keyid>.link.
+  linkgate run -n build -k builder -d links -m 'src/**/*.c,Makefile' -p out/ -s -- make
+      Takes globs and lists, keeps the command's output, and writes into links/.
+  linkgate run -n package -k builder -m app.tar --product-image app:1.0=oci-layout:image -- make image
+      Records the image's digest as the artifact app:1.0.
+  linkgate run -n review -k alice -m . -x
+      Signs for the files as they are; no command is run.
+
+The exit code is the command's own, 128 + n if signal n ended it, 124 if its time was up, and 2 if linkgate failed.";
+
+/// Arguments of `linkgate run`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The command and its arguments.
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+
+    /// The step's name in the layout. In a CI job it defaults to the job's name.
+    #[arg(short, long, visible_alias = "step-name")]
+    name: Option<String>,
+
+    /// The folder that the link is written to; the current one if none is given.
+    #[arg(short = 'd', long, visible_alias = "metadata-directory", value_name = "DIR")]
+    links_dir: Option<PathBuf>,
+
+    /// Files, folders or globs recorded before the command; several as a list, with commas, or by repeating.
+    #[arg(short, long, value_name = "PATH", num_args = 1..)]
+    materials: Vec<String>,
+
+    /// Files, folders or globs recorded after the command.
+    #[arg(short, long, value_name = "PATH", num_args = 1..)]
+    products: Vec<String>,
+
+    /// An image recorded before the command: NAME=oci-layout:DIR[:TAG] or NAME=docker-archive:FILE[:TAG].
+    #[arg(long, value_name = "NAME=IMAGE")]
+    material_image: Vec<Image>,
+
+    /// An image recorded after the command.
+    #[arg(long, value_name = "NAME=IMAGE")]
+    product_image: Vec<Image>,
+
+    /// Run no command.
+    #[arg(short = 'x', long)]
+    no_command: bool,
+
+    /// Keep what the command prints in the link, up to 16 MiB a stream.
+    #[arg(short = 's', long)]
+    record_streams: bool,
+
+    /// Write the link in a DSSE envelope.
+    #[arg(long)]
+    use_dsse: bool,
+
+    /// Kill the command and all that it started after this many seconds; none is set if none is given.
+    #[arg(long, value_name = "SECONDS")]
+    run_timeout: Option<u64>,
+
+    /// Write a link although the command failed.
+    #[arg(long)]
+    record_failure: bool,
+
+    #[command(flatten)]
+    recording: recording::Args,
+
+    #[command(flatten)]
+    signing: signing::Args,
+
+    #[command(flatten)]
+    talk: recording::Talk,
+}
+
+/// Runs a step's command and writes its link.
+pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
+    let name = recording::step_name(args.name.as_deref())?;
+    let command = args.command()?;
+    let folder = args.links_dir.clone().unwrap_or_default();
+    let signer = args.signing.signer()?;
+    file::check_folder(&folder)?;
+    let options = args.recording.options(called, &[])?;
+    if args.records_nothing() {
+        args.talk
+            .warning("neither --materials nor --products: the link names no artifacts");
+    }
+
+    let started = link::now();
+    let materials = recording::artifacts(&args.materials, &args.material_image, &options, args.talk)?;
+    let outcome = match args.execute(command) {
+        Err(error @ CommandError::Timeout { .. }) if called == Called::Linkgate => {
+            crate::terminal::error(error);
+            return Ok(ExitCode::from(124));
+        }
+        outcome => outcome?,
+    };
+    let code = outcome.as_ref().map_or(0, |outcome| match called {
+        Called::Linkgate => outcome.code(),
+        Called::InToto => outcome.code_as_in_toto(),
+    });
+    if code != 0 && called == Called::Linkgate && !args.record_failure {
+        args.talk.warning(format_args!(
+            "the command failed with {code}: no link is written (--record-failure writes one)"
+        ));
+        return Ok(exit_code(code));
+    }
+    let products = recording::artifacts(&args.products, &args.product_image, &options, args.talk)?;
+    let times = Times {
+        started,
+        finished: link::now(),
+    };
+    let signals = match called {
+        Called::Linkgate => Signals::AsShells,
+        Called::InToto => Signals::AsInToto,
+    };
+    let byproducts = outcome.map_or_else(|| json!({}), |outcome| link::byproducts(&outcome, signals));
+    let payload = link::payload(
+        &name,
+        command,
+        &materials,
+        &products,
+        byproducts,
+        link::environment(times),
+    );
+    let path = folder.join(name.link_file(&signer.keyid()));
+    recording::write(&path, &payload, args.use_dsse, &[&*signer])?;
+    args.talk.note(
+        called,
+        format_args!(
+            "wrote `{}`: {} materials, {} products",
+            path.display(),
+            materials.len(),
+            products.len()
+        ),
+    );
+    Ok(exit_code(code))
+}
+
+impl Args {
+    fn command(&self) -> anyhow::Result<&[String]> {
+        if self.no_command {
+            Ok(&[])
+        } else if self.command.is_empty() {
+            let message = "no command: put it after `--`, or say --no-command";
+            Err(UsageError(message.to_owned()).into())
+        } else {
+            Ok(&self.command)
+        }
+    }
+
+    fn records_nothing(&self) -> bool {
+        self.materials.is_empty()
+            && self.products.is_empty()
+            && self.material_image.is_empty()
+            && self.product_image.is_empty()
+    }
+
+    fn execute(&self, command: &[String]) -> Result<Option<Outcome>, CommandError> {
+        if command.is_empty() {
+            return Ok(None);
+        }
+        let options = command::Options {
+            keep_streams: self.record_streams,
+            timeout: self.run_timeout.map(Duration::from_secs),
+        };
+        command::run(command, options).map(Some)
+    }
+}
+
+/// The low eight bits, which are what a process can give.
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(code.to_le_bytes()[0])
+}

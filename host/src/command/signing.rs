@@ -1,0 +1,46 @@
+//! The options that name a signing key.
+
+use crate::cli::UsageError;
+use crate::key::Password;
+use crate::signer::{self, Signer};
+
+/// Whose key signs.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Signing")]
+pub(crate) struct Args {
+    /// The private key that signs the link.
+    #[arg(short = 'k', long = "key-path", visible_aliases = ["signing-key", "key"], value_name = "KEY")]
+    pub(crate) key: Option<String>,
+
+    /// The password of an encrypted key; without a value it is asked for.
+    #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
+    password: Option<String>,
+
+    /// Accepted for old pipelines; the key says itself of which type it is.
+    #[arg(short = 't', long, value_name = "TYPE", hide_short_help = true)]
+    key_type: Option<String>,
+
+    /// Not supported: GPG keys.
+    #[arg(short = 'g', long, value_name = "KEYID", num_args = 0..=1, default_missing_value = "", hide = true)]
+    gpg: Option<String>,
+
+    /// Not supported: GPG keys.
+    #[arg(long, value_name = "DIR", hide = true)]
+    gpg_home: Option<String>,
+}
+
+impl Args {
+    /// Loads the key.
+    pub(crate) fn signer(&self) -> anyhow::Result<Box<dyn Signer>> {
+        if self.gpg.is_some() || self.gpg_home.is_some() {
+            let message =
+                "GPG keys are not supported: sign with a PKCS#8 key and --signing-key (`linkgate keygen` makes one)";
+            return Err(UsageError(message.to_owned()).into());
+        }
+        let Some(key) = &self.key else {
+            let message = "no signing key: name one with --signing-key KEY (`linkgate keygen` makes one)";
+            return Err(UsageError(message.to_owned()).into());
+        };
+        Ok(signer::load(key, &Password::from_argument(self.password.as_deref()))?)
+    }
+}

@@ -1,0 +1,159 @@
+//! Files that are written whole or not at all: a temporary file in the same folder, its bytes on the disk, then a rename.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Why a file was not written. Nothing is left behind in any of these cases.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The folder that is to hold the file is not there.
+    #[error("the folder `{}` does not exist; create it first", .0.display())]
+    NoFolder(PathBuf),
+    /// There is such a file already.
+    #[error("`{}` exists already and is not overwritten", .0.display())]
+    Exists(PathBuf),
+    /// The system refused.
+    #[error("cannot write `{}`: {cause}", .path.display())]
+    Io {
+        /// The file that was to be written.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The owner alone: 0600.
+    Private,
+    /// Everyone: 0644.
+    Public,
+}
+
+/// Checks that a folder is there, so that a long command does not run in vain.
+pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    Err(WriteError::NoFolder(folder.to_owned()))
+}
+
+/// Writes a file, in the place of another one if there is one of that name.
+pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
+    let temporary = fill(path, bytes, mode)?;
+    temporary.persist(path).map_err(|error| failed(path, error.error))?;
+    sync(folder(path)).map_err(|cause| failed(path, cause))
+}
+
+/// Writes a file that must not be there yet.
+pub fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
+    let temporary = fill(path, bytes, mode)?;
+    match temporary.persist_noclobber(path) {
+        Ok(_) => sync(folder(path)).map_err(|cause| failed(path, cause)),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Exists(path.to_owned())),
+        Err(error) => Err(failed(path, error.error)),
+    }
+}
+
+/// A temporary file beside `path` that holds `bytes`, on the disk; dropping it removes it.
+fn fill(path: &Path, bytes: &[u8], mode: Mode) -> Result<tempfile::NamedTempFile, WriteError> {
+    check_folder(folder(path))?;
+    let filled = || {
+        let mut temporary = tempfile::Builder::new()
+            .prefix(".linkgate-")
+            .permissions(permissions(mode))
+            .tempfile_in(folder(path))?;
+        temporary.write_all(bytes)?;
+        temporary.as_file().sync_all()?;
+        Ok(temporary)
+    };
+    filled().map_err(|cause| failed(path, cause))
+}
+
+#[cfg(unix)]
+fn permissions(mode: Mode) -> Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    // The process's umask is applied to it.
+    Permissions::from_mode(match mode {
+        Mode::Private => 0o600,
+        Mode::Public => 0o644,
+    })
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A rename is on the disk when its folder is.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn failed(path: &Path, cause: io::Error) -> WriteError {
+    WriteError::Io {
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn written_whole_with_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, mode, wanted) in [("key", Mode::Private, 0o600), ("link", Mode::Public, 0o644)] {
+            let path = folder.path().join(name);
+            write(&path, b"first", mode).unwrap();
+            write(&path, b"second", mode).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"second");
+            assert_eq!(
+                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                wanted & !umask()
+            );
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    fn umask() -> u32 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("probe");
+        fs::write(&path, b"").unwrap();
+        0o666 & !fs::metadata(&path).unwrap().permissions().mode()
+    }
+
+    #[test]
+    fn never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, b"first", Mode::Private).unwrap();
+        assert!(matches!(
+            write_new(&path, b"second", Mode::Private),
+            Err(WriteError::Exists(_))
+        ));
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("none/link"), b"", Mode::Public).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the folder `{}` does not exist; create it first",
+                folder.path().join("none").display()
+            )
+        );
+    }
+}

@@ -1,0 +1,307 @@
+//! The step's command: started with the caller's standard streams, waited for, and killed with all it started when its
+//! time is up.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
+pub const STREAM_BYTES: usize = 16 << 20;
+/// How long a stream may stay open after the command ended: something that it left running holds it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How a command is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether what it prints is kept, besides being passed through as it comes.
+    pub keep_streams: bool,
+    /// The time that it has. With a limit it runs in a process group of its own, which is killed as a whole, and so it
+    /// cannot read from the terminal; signals that end linkgate are passed on to it.
+    pub timeout: Option<Duration>,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is nothing to run.
+    #[error("the command is empty")]
+    Empty,
+    /// It was not started.
+    #[error("cannot run `{program}`: {cause}")]
+    Start {
+        /// What was to be run.
+        program: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// It was started, and then lost.
+    #[error("cannot wait for `{program}`: {cause}")]
+    Wait {
+        /// What was run.
+        program: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// It took too long.
+    #[error("`{program}` did not end within {} s and was killed with all it had started", .limit.as_secs())]
+    Timeout {
+        /// What was run.
+        program: String,
+        /// How long it had.
+        limit: Duration,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Outcome {
+    status: ExitStatus,
+    /// What it printed to standard output, if that was kept.
+    pub stdout: Stream,
+    /// What it printed to standard error, if that was kept.
+    pub stderr: Stream,
+}
+
+impl Outcome {
+    /// The exit code; 128 + n where signal n ended the command, as shells have it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.signal())
+    }
+
+    /// The exit code; -n where signal n ended the command, as Python and so in-toto have it.
+    pub fn code_as_in_toto(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| -self.signal())
+    }
+
+    fn signal(&self) -> i32 {
+        self.status.signal().unwrap_or_default()
+    }
+}
+
+/// What was printed to one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    bytes: Vec<u8>,
+    /// Whether there was more than [`STREAM_BYTES`].
+    pub truncated: bool,
+}
+
+impl Stream {
+    /// As text; what is no UTF-8 becomes U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn keep(&mut self, block: &[u8]) {
+        let room = STREAM_BYTES - self.bytes.len();
+        self.truncated |= block.len() > room;
+        self.bytes.extend_from_slice(&block[..block.len().min(room)]);
+    }
+}
+
+/// Runs a command to its end.
+pub fn run(words: &[String], options: Options) -> Result<Outcome, CommandError> {
+    let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if options.keep_streams {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    if options.timeout.is_some() {
+        command.process_group(0);
+    }
+    let mut child = command.spawn().map_err(|cause| CommandError::Start {
+        program: program.clone(),
+        cause,
+    })?;
+    let stdout = child.stdout.take().map(|stream| Tee::start(stream, io::stdout()));
+    let stderr = child.stderr.take().map(|stream| Tee::start(stream, io::stderr()));
+    let lost = |cause| CommandError::Wait {
+        program: program.clone(),
+        cause,
+    };
+    let status = match options.timeout {
+        None => child.wait().map_err(lost)?,
+        Some(limit) => wait_at_most(&mut child, limit)
+            .map_err(lost)?
+            .ok_or_else(|| CommandError::Timeout {
+                program: program.clone(),
+                limit,
+            })?,
+    };
+    Ok(Outcome {
+        status,
+        stdout: stdout.map(Tee::finish).unwrap_or_default(),
+        stderr: stderr.map(Tee::finish).unwrap_or_default(),
+    })
+}
+
+/// Waits for the leader of a process group; none if the time was up and the group was killed.
+fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    let handle = signals.handle();
+    let late = AtomicBool::new(false);
+    let (ended, end) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for signal in signals.forever() {
+                pass_on(group, Signal::from_named_raw(signal));
+            }
+        });
+        let late = &late;
+        scope.spawn(move || {
+            if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                late.store(true, Ordering::SeqCst);
+                pass_on(group, Some(Signal::KILL));
+            }
+        });
+        let status = child.wait();
+        drop(ended);
+        handle.close();
+        status
+    })
+    .map(|status| (!late.load(Ordering::SeqCst)).then_some(status))
+}
+
+/// A group that is gone needs no signal.
+fn pass_on(group: Option<Pid>, signal: Option<Signal>) {
+    if let (Some(group), Some(signal)) = (group, signal) {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+/// A stream that is passed on as it comes, and kept.
+struct Tee {
+    kept: Arc<Mutex<Stream>>,
+    closed: Receiver<()>,
+}
+
+impl Tee {
+    fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> Self {
+        let kept = Arc::new(Mutex::new(Stream::default()));
+        let (closing, closed) = mpsc::channel();
+        let copy = Arc::clone(&kept);
+        thread::spawn(move || pass_through(from, to, &copy, closing));
+        Self { kept, closed }
+    }
+
+    fn finish(self) -> Stream {
+        let _ = self.closed.recv_timeout(LINGER);
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn pass_through(mut from: impl Read, mut to: impl Write, kept: &Mutex<Stream>, closing: Sender<()>) {
+    let mut block = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut block) {
+            Ok(0) => break,
+            Ok(count) => {
+                // Whoever closed the other end does not want to see it, but the link does.
+                let _ = to.write_all(&block[..count]).and_then(|()| to.flush());
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .keep(&block[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    drop(closing);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(script: &str, options: Options) -> Result<Outcome, CommandError> {
+        run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], options)
+    }
+
+    const KEPT: Options = Options {
+        keep_streams: true,
+        timeout: None,
+    };
+
+    #[test]
+    fn codes() {
+        for (script, code, as_in_toto) in [("exit 0", 0, 0), ("exit 3", 3, 3), ("kill -9 $$", 137, -9)] {
+            let outcome = shell(script, Options::default()).unwrap();
+            assert_eq!(
+                (outcome.code(), outcome.code_as_in_toto()),
+                (code, as_in_toto),
+                "{script}"
+            );
+        }
+        assert!(matches!(run(&[], KEPT), Err(CommandError::Empty)));
+        let missing = run(&["no-such-command".to_owned()], KEPT).unwrap_err();
+        assert!(
+            missing.to_string().starts_with("cannot run `no-such-command`: "),
+            "{missing}"
+        );
+    }
+
+    #[test]
+    fn both_streams_are_kept() {
+        let outcome = shell("echo out; echo err >&2; printf '\\377'", KEPT).unwrap();
+        assert_eq!(
+            (outcome.stdout.text(), outcome.stderr.text()),
+            ("out\n\u{fffd}".to_owned(), "err\n".to_owned())
+        );
+    }
+
+    #[test]
+    fn streams_are_kept_up_to_a_bound() {
+        let mut stream = Stream::default();
+        stream.keep(&vec![0; STREAM_BYTES]);
+        assert!(!stream.truncated);
+        stream.keep(&[1]);
+        assert!(stream.truncated);
+        assert_eq!(stream.bytes.len(), STREAM_BYTES);
+    }
+
+    #[test]
+    fn what_stays_behind_does_not_hold_it_up() {
+        let start = Instant::now();
+        let outcome = shell("sleep 20 & echo done", KEPT).unwrap();
+        assert_eq!(outcome.stdout.text(), "done\n");
+        assert!(start.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_timeout_kills_the_whole_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("mark");
+        let script = format!("(sleep 2; touch {}) & sleep 30", mark.display());
+        let options = Options {
+            keep_streams: false,
+            timeout: Some(Duration::from_millis(300)),
+        };
+        let start = Instant::now();
+        assert!(matches!(shell(&script, options), Err(CommandError::Timeout { .. })));
+        assert!(start.elapsed() < Duration::from_secs(2));
+        thread::sleep(Duration::from_secs(3));
+        assert!(!mark.exists());
+    }
+
+    #[test]
+    fn in_time() {
+        let options = Options {
+            keep_streams: true,
+            timeout: Some(Duration::from_mins(1)),
+        };
+        assert_eq!(shell("echo a; exit 4", options).unwrap().code(), 4);
+    }
+}

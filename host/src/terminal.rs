@@ -1,0 +1,84 @@
+//! What is said on standard error besides a command's own output: notes, warnings, errors and progress.
+//!
+//! Colour and progress appear only on a terminal (and not where `NO_COLOR` is set); a log gets plain lines.
+
+use std::fmt::Display;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+/// Work that ends sooner draws nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Says why the program could not do what it was asked.
+pub fn error(message: impl Display) {
+    anstream::eprintln!("{ERROR}error:{ERROR:#} {message}");
+}
+
+/// Says what went on differently from what one may expect.
+pub fn warning(message: impl Display) {
+    anstream::eprintln!("{WARNING}warning:{WARNING:#} {message}");
+}
+
+/// Says what was done.
+pub fn note(message: impl Display) {
+    anstream::eprintln!("{message}");
+}
+
+/// Counts work as it is done, and draws a bar if that takes long and someone is watching.
+#[derive(Debug)]
+pub struct Progress {
+    done: Arc<AtomicU64>,
+    drawing: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Begins work that is called `what` and consists of `total` parts.
+    pub fn start(what: &'static str, total: u64) -> Self {
+        let done = Arc::new(AtomicU64::new(0));
+        let drawing = std::io::stderr().is_terminal().then(|| {
+            let (stop, stopped) = mpsc::channel();
+            let done = Arc::clone(&done);
+            let thread = thread::spawn(move || {
+                if stopped.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                bar.set_message(what);
+                if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
+                    bar.set_style(style);
+                }
+                while stopped.recv_timeout(FRAME) == Err(RecvTimeoutError::Timeout) {
+                    bar.set_position(done.load(Ordering::Relaxed));
+                }
+                bar.finish_and_clear();
+            });
+            (stop, thread)
+        });
+        Self { done, drawing }
+    }
+
+    /// One more part is done.
+    pub fn step(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.drawing.take() {
+            drop(stop);
+            // A bar that could not be drawn is no reason to fail.
+            let _ = thread.join();
+        }
+    }
+}
