@@ -26,7 +26,6 @@ pub struct KeyFileError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
-    #[source]
     pub problem: Problem,
 }
 
@@ -212,7 +211,10 @@ pub fn is_private(path: &Path) -> Result<bool, KeyFileError> {
 
 /// The file's name without its extension: `alice` of `keys/alice.pub`.
 fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_stem()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
@@ -288,7 +290,9 @@ fn pem_blocks(text: &str) -> Result<Vec<Pem<'_>>, Problem> {
     let mut blocks = Vec::new();
     let mut rest = text;
     while let Some((_, block)) = rest.split_once("-----BEGIN ") {
-        let (label, block) = block.split_once("-----").ok_or(Problem::Pem("a BEGIN line does not end"))?;
+        let (label, block) = block
+            .split_once("-----")
+            .ok_or(Problem::Pem("a BEGIN line does not end"))?;
         let end = format!("-----END {label}-----");
         let (body, after) = block.split_once(&end).ok_or(Problem::Pem("an END line is missing"))?;
         rest = after;
@@ -297,7 +301,9 @@ fn pem_blocks(text: &str) -> Result<Vec<Pem<'_>>, Problem> {
             Vec::new()
         } else {
             let body: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
-            STANDARD.decode(&*body).map_err(|_| Problem::Pem("its body is not base64"))?
+            STANDARD
+                .decode(&*body)
+                .map_err(|_| Problem::Pem("its body is not base64"))?
         };
         if label != "EC PARAMETERS" {
             blocks.push(Pem {

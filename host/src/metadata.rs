@@ -177,7 +177,11 @@ impl Document {
             Others::Keep => serde_json::from_str(array).unwrap_or_default(),
             Others::Drop => Vec::new(),
         };
-        signatures.retain(|signature| !signers.iter().any(|signer| claims(signature["keyid"].as_str(), *signer)));
+        signatures.retain(|signature| {
+            !signers
+                .iter()
+                .any(|signer| claims(signature["keyid"].as_str(), *signer))
+        });
         signatures.extend(made);
         let signatures = match form {
             Form::Metablock if self.text.contains('\n') => pretty(&Value::Array(signatures), " "),

@@ -40,7 +40,10 @@ impl Tally {
     }
 
     fn assert_full(&self, name: &str) {
-        assert!(self.valid > 0 && self.invalid > 0 && self.native > 0, "{name}: {self:?}");
+        assert!(
+            self.valid > 0 && self.invalid > 0 && self.native > 0,
+            "{name}: {self:?}"
+        );
     }
 }
 
@@ -70,7 +73,11 @@ fn ecdsa() {
             let key = PublicKey::from_spki(&group.der, Some(scheme)).unwrap();
             for test in group.tests {
                 let outcome = tally.judge(&key, &test.msg, &test.sig);
-                assert_eq!(outcome == Checked::Valid, test.result == TestResult::Valid, "{name:?} {test:?}");
+                assert_eq!(
+                    outcome == Checked::Valid,
+                    test.result == TestResult::Valid,
+                    "{name:?} {test:?}"
+                );
             }
         }
         tally.assert_full(scheme.name());
@@ -116,7 +123,11 @@ fn rsa_pkcs1v15() {
                 }
                 let outcome = tally.judge(key.as_ref().unwrap(), &test.msg, &test.sig);
                 // `Acceptable` are digests without NULL: not the one encoding, and refused.
-                assert_eq!(outcome == Checked::Valid, test.result == TestResult::Valid, "{name:?} {test:?}");
+                assert_eq!(
+                    outcome == Checked::Valid,
+                    test.result == TestResult::Valid,
+                    "{name:?} {test:?}"
+                );
             }
         }
         tally.assert_full(&format!("{name:?}"));

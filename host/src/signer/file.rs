@@ -38,10 +38,8 @@ impl FileSigner {
             path: shown(),
             reason: "it has no public half".to_owned(),
         })?;
-        let public = PublicKey::from_spki(spki.as_ref(), file.scheme).map_err(|error| SignerError::Public {
-            path: shown(),
-            error,
-        })?;
+        let public = PublicKey::from_spki(spki.as_ref(), file.scheme)
+            .map_err(|error| SignerError::Public { path: shown(), error })?;
         let keyid = file.keyid.unwrap_or_else(|| public.keyid());
         Ok(Self { pair, public, keyid })
     }
@@ -49,7 +47,9 @@ impl FileSigner {
 
 impl fmt::Debug for FileSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileSigner").field("keyid", &self.keyid).finish_non_exhaustive()
+        f.debug_struct("FileSigner")
+            .field("keyid", &self.keyid)
+            .finish_non_exhaustive()
     }
 }
 
