@@ -264,11 +264,10 @@ impl<'a> Content<'a> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Ok(Self::Der(bytes));
         };
-        if text.contains("-----BEGIN ") {
-            return pem_blocks(text).map(Self::Pem);
-        }
         match text.trim_start() {
+            // Before PEM, which JSON may hold.
             json if json.starts_with('{') => Ok(Self::Json(json)),
+            pem if pem.contains("-----BEGIN ") => pem_blocks(pem).map(Self::Pem),
             encrypted if encrypted.contains("@@@@") => Err(Problem::LegacyJson),
             line if ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| line.starts_with(prefix)) => {
                 Err(Problem::OpenSsh("ssh-keygen -e -m PKCS8 -f FILE"))
