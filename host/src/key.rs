@@ -268,13 +268,19 @@ impl<'a> Content<'a> {
             // Before PEM, which JSON may hold.
             json if json.starts_with('{') => Ok(Self::Json(json)),
             pem if pem.contains("-----BEGIN ") => pem_blocks(pem).map(Self::Pem),
-            encrypted if encrypted.contains("@@@@") => Err(Problem::LegacyJson),
+            encrypted if is_old_encryption(encrypted) => Err(Problem::LegacyJson),
             line if ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| line.starts_with(prefix)) => {
                 Err(Problem::OpenSsh("ssh-keygen -e -m PKCS8 -f FILE"))
             }
             _ => Ok(Self::Der(bytes)),
         }
     }
+}
+
+/// securesystemslib's old encryption: salt, iterations, HMAC, IV and ciphertext, in hexadecimal but for the second.
+fn is_old_encryption(text: &str) -> bool {
+    let fields = text.trim_end().split("@@@@");
+    fields.clone().count() == 5 && fields.flat_map(str::bytes).all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// One block of PEM.
