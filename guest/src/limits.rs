@@ -17,8 +17,9 @@ pub const TOTAL_BYTES: usize = 512 << 20;
 pub const DOCUMENTS: usize = 10_000;
 /// Signatures on one document: a link has one, a root of trust with many owners some dozens.
 pub const SIGNATURES: usize = 1_000;
-/// Cost of all signature checks, where one ed25519 check costs 1, an RSA check 4 and P-256, P-384 and P-521 cost 14, 40 and 80:
-/// their measured proportions inside the component, where a unit takes about 0.12 ms.
+/// Cost of all signature checks, where one ed25519 check costs 1, P-256, P-384 and P-521 cost 14, 40 and 80, and an RSA
+/// check 4 up to 2048 bits and more by the square of the modulus (64 at 8192 bits): their measured proportions inside the
+/// component, where a unit takes about 0.12 ms. Hashing the message costs 1 for each 32 KiB of it, a signature.
 pub const SIGNATURE_COST: u64 = 200_000;
 /// Steps and inspections of one layout.
 pub const STEPS: usize = 1_000;

@@ -26,7 +26,6 @@ pub struct KeyFileError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
-    #[source]
     pub problem: Problem,
 }
 
@@ -265,18 +264,23 @@ impl<'a> Content<'a> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Ok(Self::Der(bytes));
         };
-        if text.contains("-----BEGIN ") {
-            return pem_blocks(text).map(Self::Pem);
-        }
         match text.trim_start() {
+            // Before PEM, which JSON may hold.
             json if json.starts_with('{') => Ok(Self::Json(json)),
-            encrypted if encrypted.contains("@@@@") => Err(Problem::LegacyJson),
+            pem if pem.contains("-----BEGIN ") => pem_blocks(pem).map(Self::Pem),
+            encrypted if is_old_encryption(encrypted) => Err(Problem::LegacyJson),
             line if ["ssh-", "ecdsa-sha2-"].iter().any(|prefix| line.starts_with(prefix)) => {
                 Err(Problem::OpenSsh("ssh-keygen -e -m PKCS8 -f FILE"))
             }
             _ => Ok(Self::Der(bytes)),
         }
     }
+}
+
+/// securesystemslib's old encryption: salt, iterations, HMAC, IV and ciphertext, in hexadecimal but for the second.
+fn is_old_encryption(text: &str) -> bool {
+    let fields = text.trim_end().split("@@@@");
+    fields.clone().count() == 5 && fields.flat_map(str::bytes).all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// One block of PEM.

@@ -1,0 +1,174 @@
+//! `linkgate keygen`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
+use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, Ed25519KeyPair};
+use clap::ValueEnum;
+use pkcs8::der::pem::LineEnding;
+use zeroize::Zeroizing;
+
+use crate::cli::UsageError;
+use crate::file::{self, Mode, WriteError};
+use crate::key::{PASSWORD_VARIABLE, Password, prompt};
+use crate::signer::{FileSigner, Signer as _};
+use crate::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate keygen -t ed25519 -n alice
+      Writes alice (private, PKCS#8) and alice.pub (public, SPKI).
+  linkgate keygen -t ecdsa --curve p384 -n keys/builder --password
+      Asks for a password and encrypts the private key with it.
+  linkgate keygen -t rsa --bits 4096 -n release
+
+Existing files are never overwritten.";
+
+/// Arguments of `linkgate keygen`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The type of the key.
+    #[arg(
+        short = 't',
+        long = "type",
+        value_enum,
+        default_value = "ed25519",
+        value_name = "TYPE"
+    )]
+    kind: Kind,
+
+    /// The private key's file; the public key's has `.pub` after it.
+    #[arg(short, long, required_unless_present = "file", value_name = "NAME")]
+    name: Option<PathBuf>,
+
+    /// The same as --name.
+    #[arg(conflicts_with = "name", value_name = "NAME", hide = true)]
+    file: Option<PathBuf>,
+
+    /// The curve of an ECDSA key.
+    #[arg(long, value_enum, default_value = "p256")]
+    curve: Curve,
+
+    /// The size of an RSA key.
+    #[arg(short, long, default_value = "3072", value_parser = ["2048", "3072", "4096", "8192"])]
+    bits: String,
+
+    /// Encrypt the private key with this password; without a value it is asked for.
+    #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
+    password: Option<String>,
+
+    /// Ask for a password.
+    #[arg(short, long, hide_short_help = true)]
+    prompt: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Ed25519,
+    Ecdsa,
+    Rsa,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Curve {
+    P256,
+    P384,
+    P521,
+}
+
+/// Makes a key pair and writes both halves, or neither.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let Some(private) = args.name.as_ref().or(args.file.as_ref()) else {
+        return Err(UsageError("no name for the key: give one with --name".to_owned()).into());
+    };
+    let public = with_pub(private);
+    for path in [private, &public] {
+        if path.symlink_metadata().is_ok() {
+            return Err(WriteError::Exists(path.clone()).into());
+        }
+    }
+    let password = new_password(args)?;
+    let der = generate(args).map_err(|_| anyhow!("the key could not be made"))?;
+    let pem = encode(&der, password.as_deref().map(String::as_str))?;
+    file::write_new(private, pem.as_bytes(), Mode::Private)?;
+    let keyid = write_public(private, &public, password).inspect_err(|_| {
+        // Both or none: it was made a moment ago, and nobody has it yet.
+        let _ = fs::remove_file(private);
+    })?;
+    terminal::note(format_args!("wrote {} and {}", private.display(), public.display()));
+    anstream::println!("{keyid}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `alice.pub` of `alice`, `alice.key.pub` of `alice.key`.
+fn with_pub(private: &Path) -> PathBuf {
+    let mut public = private.as_os_str().to_owned();
+    public.push(".pub");
+    public.into()
+}
+
+fn new_password(args: &Args) -> anyhow::Result<Option<Zeroizing<String>>> {
+    match args.password.as_deref() {
+        Some("") => {}
+        Some(password) => return Ok(Some(Zeroizing::new(password.to_owned()))),
+        None if args.prompt => {}
+        None => return Ok(std::env::var(PASSWORD_VARIABLE).ok().map(Zeroizing::new)),
+    }
+    let first = prompt("Password of the new key: ").context("cannot ask for a password")?;
+    if first.is_empty() {
+        bail!("the password is empty");
+    }
+    let second = prompt("The same again: ").context("cannot ask for a password")?;
+    if first != second {
+        bail!("the two passwords differ");
+    }
+    Ok(Some(first))
+}
+
+/// The PKCS#8 of a new key.
+fn generate(args: &Args) -> Result<Zeroizing<Vec<u8>>, aws_lc_rs::error::Unspecified> {
+    let der = match args.kind {
+        Kind::Ed25519 => Ed25519KeyPair::generate()?.to_pkcs8v1()?.as_ref().to_vec(),
+        Kind::Ecdsa => EcdsaKeyPair::generate(match args.curve {
+            Curve::P256 => &aws::ECDSA_P256_SHA256_ASN1_SIGNING,
+            Curve::P384 => &aws::ECDSA_P384_SHA384_ASN1_SIGNING,
+            Curve::P521 => &aws::ECDSA_P521_SHA512_ASN1_SIGNING,
+        })?
+        .to_pkcs8v1()?
+        .as_ref()
+        .to_vec(),
+        Kind::Rsa => RsaKeyPair::generate(match args.bits.as_str() {
+            "2048" => KeySize::Rsa2048,
+            "4096" => KeySize::Rsa4096,
+            "8192" => KeySize::Rsa8192,
+            _ => KeySize::Rsa3072,
+        })?
+        .as_der()?
+        .as_ref()
+        .to_vec(),
+    };
+    Ok(Zeroizing::new(der))
+}
+
+fn encode(der: &[u8], password: Option<&str>) -> anyhow::Result<Zeroizing<String>> {
+    let pem = match password {
+        None => pkcs8::SecretDocument::try_from(der)?.to_pem("PRIVATE KEY", LineEnding::LF)?,
+        Some(password) => pkcs8::PrivateKeyInfoRef::try_from(der)
+            .and_then(|key| key.encrypt(password))
+            .map_err(|error| anyhow!("the private key could not be encrypted: {error}"))?
+            .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)?,
+    };
+    Ok(pem)
+}
+
+/// Reads the private key back, as any later signing will, and writes its public half.
+fn write_public(private: &Path, public: &Path, password: Option<Zeroizing<String>>) -> anyhow::Result<String> {
+    let signer = FileSigner::open(private, &password.map_or(Password::Found, Password::Given))?;
+    file::write_new(public, signer.public_key().spki_pem().as_bytes(), Mode::Public)?;
+    Ok(signer.keyid())
+}
