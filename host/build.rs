@@ -16,7 +16,14 @@ fn main() -> anyhow::Result<()> {
         .parent()
         .context("the host lies in the workspace")?
         .to_owned();
-    for input in ["guest/src", "guest/Cargo.toml", "guest/component", "wit/verifier.wit", "Cargo.lock", "Cargo.toml"] {
+    for input in [
+        "guest/src",
+        "guest/Cargo.toml",
+        "guest/component",
+        "wit/verifier.wit",
+        "Cargo.lock",
+        "Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -27,7 +34,8 @@ fn main() -> anyhow::Result<()> {
         .encode()
         .context("cannot encode the component")?;
     fs::write(out.join("verifier.wasm"), &component)?;
-    let precompiled = precompile(&component, &target()?).map_err(|error| anyhow!("cannot precompile the component: {error:#}"))?;
+    let precompiled =
+        precompile(&component, &target()?).map_err(|error| anyhow!("cannot precompile the component: {error:#}"))?;
     fs::write(out.join("verifier.cwasm"), precompiled)?;
     Ok(())
 }
@@ -37,7 +45,14 @@ fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
     require_target()?;
     let target_dir = out.join("guest");
     let status = Command::new(env::var("CARGO")?)
-        .args(["build", "--locked", "--profile", "wasm", "--package", "linkgate-component"])
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            "wasm",
+            "--package",
+            "linkgate-component",
+        ])
         .args(["--target", TARGET, "--target-dir"])
         .arg(&target_dir)
         .current_dir(root)

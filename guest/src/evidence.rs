@@ -400,7 +400,11 @@ fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<B
         }
         first
     }
-    .ok_or(if matches!(keyid.len(), 8 | 64) { Code::SignerUnauthorized } else { Code::SublayoutUnbound })?;
+    .ok_or(if matches!(keyid.len(), 8 | 64) {
+        Code::SignerUnauthorized
+    } else {
+        Code::SublayoutUnbound
+    })?;
     Ok(Binding {
         step: place,
         signer,

@@ -12,5 +12,10 @@ fn every_case_gets_its_required_answer() {
         .iter()
         .filter_map(|case| case.complaint(&verify::verify_json(&case.request, &mut Pure)))
         .collect();
-    assert!(complaints.is_empty(), "{}:\n{}", complaints.len(), complaints.join("\n"));
+    assert!(
+        complaints.is_empty(),
+        "{}:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
 }

@@ -59,7 +59,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         if path.is_dir() && path.file_name().is_some_and(|name| name != "generate") {
             collect(&path, files);
         } else if path.parent().is_some_and(|parent| !parent.ends_with("cases"))
-            && path.extension().is_some_and(|extension| extension == "json" || extension == "jsonl")
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "json" || extension == "jsonl")
         {
             files.push(path);
         }
@@ -92,14 +94,23 @@ fn apply(recipe: &Value, request: &mut Value) {
     }
     match part("kind") {
         "repeat" => {
-            let copies: Vec<String> = (0..count).map(|n| part("unit").replace("<n>", &n.to_string())).collect();
-            let filled = place.as_str().expect("a string").replace(part("mark"), &copies.join(part("join")));
+            let copies: Vec<String> = (0..count)
+                .map(|n| part("unit").replace("<n>", &n.to_string()))
+                .collect();
+            let filled = place
+                .as_str()
+                .expect("a string")
+                .replace(part("mark"), &copies.join(part("join")));
             *place = Value::String(filled);
         }
         "copies" => {
             let item = recipe["item"].to_string();
-            let copies = (0..count).map(|n| serde_json::from_str(&item.replace("<n>", &n.to_string())).expect("an item"));
-            place.as_array_mut().expect("an array").extend::<Vec<Value>>(copies.collect());
+            let copies =
+                (0..count).map(|n| serde_json::from_str(&item.replace("<n>", &n.to_string())).expect("an item"));
+            place
+                .as_array_mut()
+                .expect("an array")
+                .extend::<Vec<Value>>(copies.collect());
         }
         kind => panic!("no recipe is of kind `{kind}`"),
     }
@@ -111,7 +122,9 @@ impl Case {
         let answer: Value = serde_json::from_str(&verdict::to_json(answer)).expect("an answer is JSON");
         let codes = |lists: &[&str]| -> BTreeSet<String> {
             let found = lists.iter().filter_map(|list| answer[list].as_array()).flatten();
-            found.filter_map(|finding| Some(finding["code"].as_str()?.to_owned())).collect()
+            found
+                .filter_map(|finding| Some(finding["code"].as_str()?.to_owned()))
+                .collect()
         };
         let found = codes(&["findings", "reasons"]);
         let warnings = codes(&["warnings"]);

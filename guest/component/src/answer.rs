@@ -2,8 +2,8 @@
 
 use linkgate_verifier::plan::{InspectionRequirement, Requirements, StepRequirement};
 use linkgate_verifier::verdict::{
-    Basis, Decision, Finding, KeyReport, Signer, StepReport, SubjectReport, Undecided, Unconstrained,
-    UnconstrainedArtifact, Verdict,
+    Basis, Decision, Finding, KeyReport, Signer, StepReport, SubjectReport, Unconstrained, UnconstrainedArtifact,
+    Undecided, Verdict,
 };
 
 use crate::bindings::exports::linkgate::verifier::verification as wit;
