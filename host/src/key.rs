@@ -60,7 +60,7 @@ pub enum Problem {
     LegacyPem,
     /// securesystemslib's own encryption.
     #[error(
-        "encrypted in securesystemslib's old form; load it with a securesystemslib before 1.0 and write it as PKCS#8, or make a new key with `linkgate keygen`"
+        "encrypted in securesystemslib's old form; convert it with `docs/migrate_key.py` of the securesystemslib repository, or make a new key with `linkgate keygen`"
     )]
     LegacyJson,
     /// OpenSSH's form.

@@ -109,7 +109,7 @@ fn errors_say_what_was_found_and_what_to_do() {
         ("rsa-pkcs1.pub.der", "a public key, but signing needs the private one"),
         ("two.json", "2 keys, where one is needed"),
         ("rsa-old-encryption.pem", "openssl pkcs8 -topk8"),
-        ("ed25519-old-encryption.json", "a securesystemslib before 1.0"),
+        ("ed25519-old-encryption.json", "docs/migrate_key.py"),
         ("ed25519-openssh.pem", "ssh-keygen -p -m PKCS8"),
         ("make.py", "no key was found in it"),
         ("keyids.json", "its JSON is no key"),
