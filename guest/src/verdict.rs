@@ -256,6 +256,8 @@ codes! {
     InspectionMalformed = "inspection-malformed",
     /// The host could not check a signature.
     SignatureUnchecked = "signature-unchecked",
+    /// The host stopped the verifier: a trap, its memory's bound or a deadline. Only hosts say this.
+    VerifierStopped = "verifier-stopped",
     // Reject.
     /// An owner has not signed the layout.
     LayoutSignatureMissing = "layout-signature-missing",

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::command::{aliases, completions, key, keygen, man, match_products, mock, record, run, sign, verify};
+use crate::command::{
+    aliases, completions, component, key, keygen, man, match_products, mock, record, run, sign, verify, version,
+};
 use crate::terminal;
 
 /// Records, signs and verifies in-toto supply chains.
@@ -41,6 +43,10 @@ enum Verb {
     Key(key::Args),
     /// Make links by which this program takes the place of in-toto's tools.
     InstallAliases(aliases::Args),
+    /// Write the embedded verifier, a WebAssembly component, to standard output.
+    Component(component::Args),
+    /// Print the version.
+    Version(version::Args),
     /// Print a shell's completion script.
     Completions(completions::Args),
     /// Print the manual page, or write all of them into a folder.
@@ -118,7 +124,9 @@ pub(crate) fn definition() -> clap::Command {
 
 fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Verify(args) => verify::run(args),
+        Verb::Verify(args) => verify::run(&args, Called::Linkgate),
+        Verb::Component(args) => component::run(&args),
+        Verb::Version(args) => Ok(version::run(&args)),
         Verb::Run(args) => run::run(&args, Called::Linkgate),
         Verb::Record(args) => record::run(&args, Called::Linkgate),
         Verb::Mock(args) => mock::run(&args),
@@ -134,14 +142,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 
 fn dispatch_tool(tool: Tool) -> anyhow::Result<ExitCode> {
     match tool {
-        // That tool has two outcomes: what is undecided did not pass.
-        Tool::Verify(args) => verify::run(args).map(|code| {
-            if code == ExitCode::from(2) {
-                ExitCode::FAILURE
-            } else {
-                code
-            }
-        }),
+        Tool::Verify(args) => verify::run(&args, Called::InToto),
         Tool::Run(args) => run::run(&args, Called::InToto),
         Tool::Record(args) => record::run(&args, Called::InToto),
         Tool::Mock(args) => mock::run(&args),

@@ -3,9 +3,14 @@
 pub mod checker;
 pub mod cli;
 mod command;
+pub mod evidence;
 pub mod file;
+pub mod inspection;
 pub mod key;
 pub mod metadata;
+pub mod receipt;
 pub mod record;
+pub mod report;
+pub mod runtime;
 pub mod signer;
 pub mod terminal;

@@ -43,8 +43,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let materials = recording::artifacts(&here, &[], &options, talk)?;
     terminal::note(format_args!("Running command '{}'...", args.command.join(" ")));
     let streams = Options {
-        keep_streams: true,
+        streams: command::Streams::Kept,
         timeout: None,
+        folder: None,
     };
     let outcome = command::run(&args.command, streams)?;
     let products = recording::artifacts(&here, &[], &options, talk)?;

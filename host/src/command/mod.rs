@@ -2,6 +2,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod completions;
+pub(crate) mod component;
 pub(crate) mod key;
 pub(crate) mod keygen;
 pub(crate) mod man;
@@ -13,3 +14,4 @@ pub(crate) mod run;
 pub(crate) mod sign;
 mod signing;
 pub(crate) mod verify;
+pub(crate) mod version;

@@ -177,8 +177,13 @@ impl Args {
             return Ok(None);
         }
         let options = command::Options {
-            keep_streams: self.record_streams,
+            streams: if self.record_streams {
+                command::Streams::Kept
+            } else {
+                command::Streams::Passed
+            },
             timeout: self.run_timeout.map(Duration::from_secs),
+            folder: None,
         };
         command::run(command, options).map(Some)
     }

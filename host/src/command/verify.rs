@@ -1,12 +1,478 @@
 //! `linkgate verify`
 
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant as Stopwatch};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use linkgate_verifier::envelope::Envelope;
+use linkgate_verifier::instant::Instant;
+use linkgate_verifier::layout::Reading;
+use linkgate_verifier::parameter::Parameters;
+use linkgate_verifier::payload;
+use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::verdict::{self, Answer, Code, Decision, Verdict};
+
+use crate::cli::{Called, UsageError};
+use crate::evidence::folder;
+use crate::file::{self, Mode};
+use crate::inspection;
+use crate::key::{self, PublicKeyFile};
+use crate::receipt::{Receipt, Times};
+use crate::record::{hash, link};
+use crate::report::names::Names;
+use crate::report::text::{self, Detail};
+use crate::runtime::{Arithmetic, Bounds, Judged, Verifier};
+use crate::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate verify --layout root.layout --links-dir links --key owner.pub
+      Was everything that the owner's layout demands done, by the right people, untampered?
+  linkgate verify -l root.layout -d links -k owner.pub --functionary-key bob.pub carol.pub
+      The same; Bob's and Carol's signatures are reported under their names.
+  linkgate verify -l root.layout -d links -k owner.pub --subject app=sha256:9f86d0..
+      Did this chain also make the artifact of that digest? A file may be named instead.
+  linkgate verify -l layout.json -d links --trust-layout --functionary-key builder=bob.pub
+      A layout from a trusted place, signed or not, whose `pubkeys` may say `builder`.
+  linkgate verify -l root.layout -d links -k owner.pub --format json | jq .findings
+      Why was this refused? `linkgate verify --request FILE` replays what --save-request kept.
+
+The exit code is 0 for accept, 1 for reject, and 2 where no judgement was possible (undecided) or the command line is
+wrong. A gate refuses on all but 0.";
 
 /// Arguments of `linkgate verify`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The layout: signed by its owners, or with --trust-layout from a trusted place.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "request")]
+    layout: Option<PathBuf>,
+
+    /// The folder of links. Every `*.link` in it is read, and in its subfolders those of sublayouts.
+    #[arg(
+        short = 'd',
+        long,
+        visible_alias = "link-dir",
+        value_name = "DIR",
+        default_value = "."
+    )]
+    links_dir: PathBuf,
+
+    /// Public keys of the layout's owners; each of them must have signed it.
+    #[arg(
+        short,
+        long,
+        visible_alias = "verification-keys",
+        visible_alias = "layout-keys",
+        value_name = "FILE",
+        num_args = 1..,
+        required_unless_present_any = ["request", "trust_layout", "gpg"]
+    )]
+    key: Vec<PathBuf>,
+
+    /// Public keys of functionaries. They name signers in the report; with --trust-layout, `pubkeys` may refer to them
+    /// by LABEL, by default the file's stem.
+    #[arg(long, value_name = "[LABEL=]FILE", num_args = 1..)]
+    functionary_key: Vec<String>,
+
+    /// Believe the layout without asking for an owner's signature. Its `pubkeys` refer to --functionary-key.
+    #[arg(long, conflicts_with = "key", requires = "functionary_key")]
+    trust_layout: bool,
+
+    /// A value for a parameter `{NAME}` of the layout.
+    #[arg(long, value_name = "NAME=VALUE")]
+    param: Vec<String>,
+
+    /// What the chain must have made: a digest, or a file to be hashed.
+    #[arg(long, value_name = "[NAME=]sha256:HEX|FILE")]
+    subject: Vec<String>,
+
+    /// A step whose products may be subjects; the last one if none is named.
+    #[arg(long, value_name = "STEP")]
+    subject_step: Vec<String>,
+
+    /// The time to judge at, YYYY-MM-DDTHH:MM:SSZ; now if it is not given.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+
+    /// Also refuse where a warning may hide a hole: a command that differs or failed, an artifact that no rule constrains, an unknown layout field, ..
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    inspecting: Inspecting,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Leave all signature checks to the component; slower, and the same verdict.
+    #[arg(long)]
+    pure: bool,
+
+    /// Judge a request in its JSON form instead, as --save-request wrote it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["layout", "key", "functionary_key", "param", "subject", "subject_step", "at", "strict"])]
+    request: Option<PathBuf>,
+
+    /// Accepted for in-toto-verify's sake: types are read from the keys.
+    #[arg(short = 't', long, value_name = "TYPE", num_args = 1.., hide = true)]
+    key_types: Vec<String>,
+
+    /// GPG keys; not supported yet.
+    #[arg(short, long, value_name = "ID", num_args = 1.., hide = true)]
+    gpg: Vec<String>,
+
+    /// GPG's folder; not supported yet.
+    #[arg(long, value_name = "DIR", hide = true)]
+    gpg_home: Option<PathBuf>,
+}
+
+/// How inspections are run.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Inspections")]
+struct Inspecting {
+    /// The folder that inspections look at, in a scratch copy; the current one if it is not given.
+    #[arg(long, value_name = "DIR")]
+    inspect_dir: Option<PathBuf>,
+
+    /// Run none. A layout that has any is then undecided.
+    #[arg(long)]
+    no_inspections: bool,
+
+    /// Run those of sublayouts too: commands of other people than the owners.
+    #[arg(long)]
+    inspect_sublayouts: bool,
+
+    /// How long one may take.
+    #[arg(
+        long,
+        visible_alias = "inspection-timeout",
+        value_name = "SECONDS",
+        default_value_t = 60
+    )]
+    inspect_timeout: u64,
+}
+
+/// What is written, and where.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+struct Output {
+    /// How the answer is printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Write who judged what, when, from which bytes.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+
+    /// Write the request in its JSON form, so that it can be judged again anywhere.
+    #[arg(long, value_name = "FILE")]
+    save_request: Option<PathBuf>,
+
+    /// Also list all warnings and every artifact that no rule constrains.
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// Say nothing on an accept.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// The answer's JSON form, on one line.
+    Json,
+}
 
 /// Verifies a supply chain.
-pub(crate) fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::from(2))
+pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
+    if !args.gpg.is_empty() || args.gpg_home.is_some() {
+        return Err(UsageError(
+            "GPG keys are not supported yet: give the owners' keys as PEM files with --key".to_owned(),
+        )
+        .into());
+    }
+    let fetching = Stopwatch::now();
+    let keys = KeyFiles::read(args)?;
+    let mut request = match &args.request {
+        Some(path) => read_request(path)?,
+        None => args.request(&keys)?,
+    };
+    let fetch = fetching.elapsed();
+    let arithmetic = if args.pure {
+        Arithmetic::Pure
+    } else {
+        Arithmetic::Native
+    };
+    let verifier = Verifier::load(Bounds::default(), 1)?;
+    let judging = Stopwatch::now();
+    let mut judged = verifier.verify(&request, arithmetic);
+    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic) {
+        judged = verifier.verify(&request, arithmetic);
+    }
+    let times = Times {
+        fetch,
+        judge: judging.elapsed(),
+    };
+    args.write_files(&request, &judged, times)?;
+    args.print(&judged.answer, &keys)?;
+    if args.output.format == Format::Text
+        && let Ok(verdict) = &judged.answer
+    {
+        args.advise(verdict, &request, &keys);
+    }
+    Ok(exit_code(&judged.answer, called))
+}
+
+fn exit_code(answer: &Answer, called: Called) -> ExitCode {
+    match (answer, called) {
+        (Ok(verdict), _) if verdict.decision == Decision::Accept => ExitCode::SUCCESS,
+        // in-toto-verify knows two outcomes: what is undecided did not pass.
+        (Ok(_), _) | (Err(_), Called::InToto) => ExitCode::FAILURE,
+        (Err(_), Called::Linkgate) => ExitCode::from(2),
+    }
+}
+
+/// The key files of a command line, read.
+struct KeyFiles {
+    owners: Vec<PublicKeyFile>,
+    functionaries: Vec<PublicKeyFile>,
+}
+
+impl KeyFiles {
+    fn read(args: &Args) -> anyhow::Result<Self> {
+        let mut owners = Vec::new();
+        for path in &args.key {
+            owners.extend(key::read_public(path)?);
+        }
+        let mut functionaries = Vec::new();
+        for argument in &args.functionary_key {
+            let (label, path) = match argument.split_once('=') {
+                Some((label, path)) => (Some(label), path),
+                None => (None, argument.as_str()),
+            };
+            let read = key::read_public(Path::new(path))?;
+            functionaries.extend(read.into_iter().map(|key| PublicKeyFile {
+                label: label.map_or_else(|| key.label.clone(), str::to_owned),
+                ..key
+            }));
+        }
+        Ok(Self { owners, functionaries })
+    }
+
+    fn names(&self) -> Names {
+        Names::of(self.owners.iter().chain(&self.functionaries))
+    }
+}
+
+impl Args {
+    fn request(&self, keys: &KeyFiles) -> anyhow::Result<Request> {
+        let layout = self.layout.as_deref().context("no layout is given")?;
+        let content =
+            folder::read_file(layout).with_context(|| format!("cannot read the layout `{}`", layout.display()))?;
+        Ok(Request {
+            layout: Content(content),
+            trust: if self.trust_layout {
+                let named = keys.functionaries.iter().map(|file| NamedKey {
+                    label: file.label.clone(),
+                    key: request_key(file),
+                });
+                Trust::Asserted(named.collect())
+            } else {
+                Trust::SignedBy(keys.owners.iter().map(request_key).collect())
+            },
+            documents: folder::read(&self.links_dir)?,
+            inspections: Vec::new(),
+            parameters: self
+                .param
+                .iter()
+                .map(|text| parameter(text))
+                .collect::<anyhow::Result<_>>()?,
+            subjects: self
+                .subject
+                .iter()
+                .map(|text| subject(text))
+                .collect::<anyhow::Result<_>>()?,
+            options: Options {
+                strict: self.strict,
+                subject_steps: self.subject_step.clone(),
+                summary_link: false,
+            },
+            now: self.now()?.0,
+        })
+    }
+
+    fn now(&self) -> anyhow::Result<Instant> {
+        match &self.at {
+            None => Ok(link::now()),
+            Some(text) => Instant::parse(text)
+                .ok_or_else(|| UsageError(format!("--at `{text}` is not a real YYYY-MM-DDTHH:MM:SSZ")).into()),
+        }
+    }
+
+    /// Whether nothing but inspections keeps the chain from being judged. On one that is rejected already, none is run.
+    fn may_inspect(&self, answer: &Answer) -> bool {
+        !self.inspecting.no_inspections
+            && answer.as_ref().is_err_and(|undecided| {
+                undecided
+                    .reasons
+                    .iter()
+                    .all(|reason| reason.code == Code::InspectionNotRun)
+            })
+    }
+
+    /// Runs the inspections that the trusted layouts demand; says whether there is any new result.
+    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic) -> bool {
+        let Ok(requirements) = verifier.plan(request, arithmetic).answer else {
+            return false;
+        };
+        let wanted: Vec<_> = requirements
+            .inspections
+            .into_iter()
+            .filter(|inspection| inspection.at.is_empty() || self.inspecting.inspect_sublayouts)
+            .collect();
+        if wanted.is_empty() {
+            return false;
+        }
+        let folder = self.inspecting.inspect_dir.as_deref().unwrap_or(Path::new("."));
+        let limit = Duration::from_secs(self.inspecting.inspect_timeout);
+        let before = request.inspections.len();
+        for (name, result) in inspection::run(&wanted, folder, limit) {
+            match result {
+                Ok(result) => request.inspections.push(result),
+                Err(error) => terminal::warning(format_args!("inspection `{name}` gave no result: {error}")),
+            }
+        }
+        request.inspections.len() > before
+    }
+
+    fn write_files(&self, request: &Request, judged: &Judged<Answer>, times: Times) -> anyhow::Result<()> {
+        if let Some(path) = &self.output.save_request {
+            file::write(path, serde_json::to_string(request)?.as_bytes(), Mode::Public)?;
+        }
+        if let Some(path) = &self.output.receipt {
+            let receipt = Receipt::new(request, judged, link::now(), times)?;
+            let mut text = serde_json::to_string_pretty(&receipt)?;
+            text.push('\n');
+            file::write(path, text.as_bytes(), Mode::Public)?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, answer: &Answer, keys: &KeyFiles) -> anyhow::Result<()> {
+        let mut out = anstream::stdout().lock();
+        match self.output.format {
+            Format::Json => writeln!(out, "{}", verdict::to_json(answer))?,
+            Format::Text => {
+                let detail = match (self.output.verbose, self.output.quiet) {
+                    (true, _) => Detail::Verbose,
+                    (_, true) => Detail::Quiet,
+                    _ => Detail::Usual,
+                };
+                text::write(&mut out, answer, &keys.names(), detail)?;
+            }
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Says what command would be right where every given key is a functionary's and none signed the layout, as in
+    /// tutorials that pass the functionaries' keys.
+    fn advise(&self, verdict: &Verdict, request: &Request, keys: &KeyFiles) {
+        let unsigned = verdict
+            .findings
+            .iter()
+            .all(|finding| finding.code == Code::LayoutSignatureMissing);
+        if self.request.is_some()
+            || verdict.decision == Decision::Accept
+            || !unsigned
+            || !self.all_functionaries(request, keys)
+        {
+            return;
+        }
+        let (layout, links) = (
+            self.layout.as_deref().unwrap_or(Path::new("")).display(),
+            self.links_dir.display(),
+        );
+        let files: Vec<String> = self.key.iter().map(|path| path.display().to_string()).collect();
+        let files = files.join(" ");
+        terminal::note(format_args!(
+            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. --key takes\n\
+             the keys of the layout's owners:\n  \
+             linkgate verify --layout {layout} --links-dir {links} --key OWNER.pub --functionary-key {files}\n\
+             If the layout comes from a place that you trust as it is:\n  \
+             linkgate verify --layout {layout} --links-dir {links} --trust-layout --functionary-key {files}"
+        ));
+    }
+
+    /// Whether each of the owners' keys may sign a step. Only for advice: it decides nothing.
+    fn all_functionaries(&self, request: &Request, keys: &KeyFiles) -> bool {
+        let Ok(envelope) = Envelope::parse(&request.layout.0) else {
+            return false;
+        };
+        let parameters = Parameters::new(request.parameters.clone());
+        let reading = Reading {
+            parameters: &parameters,
+            root: true,
+            asserted: None,
+        };
+        let Ok((layout, _)) = payload::layout(&envelope, reading) else {
+            return false;
+        };
+        keys.owners.iter().all(|file| {
+            let mut authorised = layout.steps.iter().flat_map(|step| &step.authorised);
+            authorised.any(|authorised| authorised.key.material() == file.key.material())
+        })
+    }
+}
+
+fn request_key(file: &PublicKeyFile) -> Key {
+    Key::new(
+        file.keyid.clone(),
+        file.key.keytype().to_owned(),
+        file.key.scheme().name().to_owned(),
+        file.key.public_text(),
+    )
+}
+
+fn read_request(path: &Path) -> anyhow::Result<Request> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the request `{}`", path.display()))?;
+    Request::from_json(&text).with_context(|| format!("`{}`", path.display()))
+}
+
+fn parameter(text: &str) -> anyhow::Result<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(UsageError(format!("--param `{text}` is not NAME=VALUE")).into()),
+    }
+}
+
+/// `[NAME=]ALGORITHM:HEX`, or a file.
+fn subject(text: &str) -> anyhow::Result<Subject> {
+    let (name, digest) = match text.split_once('=') {
+        Some((name, digest)) if digest_of(digest).is_some() => (Some(name.to_owned()), digest),
+        _ => (None, text),
+    };
+    let digests = match digest_of(digest) {
+        Some((algorithm, value)) => [(algorithm.to_owned(), value.to_ascii_lowercase())].into(),
+        None if Path::new(text).is_file() => {
+            let digest = hash::file(Path::new(text), hash::Content::Exact)?;
+            [("sha256".to_owned(), digest.to_string())].into()
+        }
+        None => bail!(UsageError(format!(
+            "--subject `{text}` is neither [NAME=]sha256:HEX nor a file"
+        ))),
+    };
+    Ok(Subject { name, digests })
+}
+
+fn digest_of(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':')
+        .filter(|(algorithm, _)| matches!(*algorithm, "sha256" | "sha384" | "sha512"))
 }

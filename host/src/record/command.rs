@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -21,12 +22,26 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Whether what it prints is kept, besides being passed through as it comes.
-    pub keep_streams: bool,
+pub struct Options<'f> {
+    /// The folder that it runs in; the current one if none is given.
+    pub folder: Option<&'f Path>,
+    /// What becomes of what it prints.
+    pub streams: Streams,
     /// The time that it has. With a limit it runs in a process group of its own, which is killed as a whole, and so it
     /// cannot read from the terminal; signals that end linkgate are passed on to it.
     pub timeout: Option<Duration>,
+}
+
+/// What becomes of what a command prints, and where it reads from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// All goes through.
+    #[default]
+    Passed,
+    /// What it prints is kept, besides being passed through as it comes.
+    Kept,
+    /// It reads nothing, and what it prints is lost.
+    Discarded,
 }
 
 /// Why there is no outcome.
@@ -109,12 +124,21 @@ impl Stream {
 }
 
 /// Runs a command to its end.
-pub fn run(words: &[String], options: Options) -> Result<Outcome, CommandError> {
+pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandError> {
     let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    if options.keep_streams {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(folder) = options.folder {
+        command.current_dir(folder);
+    }
+    match options.streams {
+        Streams::Passed => {}
+        Streams::Kept => {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        Streams::Discarded => {
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        }
     }
     if options.timeout.is_some() {
         command.process_group(0);
@@ -231,8 +255,9 @@ mod tests {
     }
 
     const KEPT: Options = Options {
-        keep_streams: true,
+        streams: Streams::Kept,
         timeout: None,
+        folder: None,
     };
 
     #[test]
@@ -286,8 +311,9 @@ mod tests {
         let mark = folder.path().join("mark");
         let script = format!("(sleep 2; touch {}) & sleep 30", mark.display());
         let options = Options {
-            keep_streams: false,
+            streams: Streams::Passed,
             timeout: Some(Duration::from_millis(300)),
+            folder: None,
         };
         let start = Instant::now();
         assert!(matches!(shell(&script, options), Err(CommandError::Timeout { .. })));
@@ -299,8 +325,9 @@ mod tests {
     #[test]
     fn in_time() {
         let options = Options {
-            keep_streams: true,
+            streams: Streams::Kept,
             timeout: Some(Duration::from_mins(1)),
+            folder: None,
         };
         assert_eq!(shell("echo a; exit 4", options).unwrap().code(), 4);
     }

@@ -1,0 +1,255 @@
+//! An answer as text for a terminal or a log.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use linkgate_verifier::verdict::{Answer, Basis, Code, Decision, Finding, StepReport, Undecided, Verdict};
+
+use super::names::Names;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default();
+
+/// How many artifacts that no rule constrains are named without `--verbose`.
+const UNCONSTRAINED_SHOWN: usize = 5;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing but why it is not accepted.
+    Quiet,
+    /// A line a step, and the sum.
+    #[default]
+    Usual,
+    /// Also every warning and every unconstrained artifact.
+    Verbose,
+}
+
+/// Writes an answer.
+pub fn write(out: &mut dyn Write, answer: &Answer, names: &Names, detail: Detail) -> io::Result<()> {
+    let mut names = names.clone();
+    let steps = match answer {
+        Ok(verdict) => &verdict.steps,
+        Err(undecided) => &undecided.steps,
+    };
+    for step in steps {
+        names.learn(step.signers.iter().map(|signer| &signer.key).chain(&step.missing));
+    }
+    let mut page = Page { out, names, detail };
+    match answer {
+        Ok(verdict) => page.verdict(verdict),
+        Err(undecided) => page.undecided(undecided),
+    }
+}
+
+struct Page<'p> {
+    out: &'p mut dyn Write,
+    names: Names,
+    detail: Detail,
+}
+
+impl Page<'_> {
+    fn verdict(&mut self, verdict: &Verdict) -> io::Result<()> {
+        if self.detail != Detail::Quiet {
+            for step in verdict.steps.iter().filter(|step| step.verified) {
+                self.verified(step)?;
+            }
+            self.warnings(&verdict.warnings)?;
+        }
+        match verdict.decision {
+            Decision::Accept if self.detail == Detail::Quiet => Ok(()),
+            Decision::Accept => self.accepted(verdict),
+            Decision::Reject => self.rejected(verdict),
+        }
+    }
+
+    fn verified(&mut self, step: &StepReport) -> io::Result<()> {
+        let signers: Vec<String> = step
+            .signers
+            .iter()
+            .map(|signer| self.names.of_key(&signer.key))
+            .collect();
+        let what = match (step.signers.iter().any(|signer| signer.sublayout), signers.len()) {
+            (true, _) => "sublayout signed by",
+            (false, 1) => "link signed by",
+            (false, _) => "links signed by",
+        };
+        writeln!(
+            self.out,
+            "{GOOD}Step '{}' verified{GOOD:#} ({what} {})",
+            path(&step.at, &step.name),
+            signers.join(", ")
+        )
+    }
+
+    fn accepted(&mut self, verdict: &Verdict) -> io::Result<()> {
+        let unconstrained = &verdict.unconstrained;
+        if unconstrained.count == 0 {
+            writeln!(self.out, "All materials and products accounted for")?;
+        } else {
+            self.unconstrained(verdict)?;
+        }
+        for subject in &verdict.subjects {
+            writeln!(
+                self.out,
+                "Subject found: {} of step '{}'",
+                subject.artifact, subject.step
+            )?;
+        }
+        writeln!(self.out, "No modifications detected")?;
+        if verdict.trust.basis == Basis::Asserted {
+            writeln!(
+                self.out,
+                "{ODD}The layout is trusted on the caller's word: no signature on it was asked for{ODD:#}"
+            )?;
+        }
+        writeln!(self.out, "{GOOD}Supply chain integrity verified{GOOD:#}")
+    }
+
+    fn unconstrained(&mut self, verdict: &Verdict) -> io::Result<()> {
+        let count = verdict.unconstrained.count;
+        let (artifacts, verb) = if count == 1 {
+            ("artifact", "is")
+        } else {
+            ("artifacts", "are")
+        };
+        writeln!(
+            self.out,
+            "{ODD}{count} {artifacts} {verb} constrained by no rule{ODD:#} (a final DISALLOW * would refuse):"
+        )?;
+        let shown = match self.detail {
+            Detail::Verbose => verdict.unconstrained.artifacts.len(),
+            _ => UNCONSTRAINED_SHOWN,
+        };
+        for artifact in verdict.unconstrained.artifacts.iter().take(shown) {
+            writeln!(
+                self.out,
+                "  {} of {}: {}",
+                artifact.list,
+                artifact.at.join("/"),
+                artifact.artifact
+            )?;
+        }
+        let listed = shown.min(verdict.unconstrained.artifacts.len()) as u64;
+        if count > listed {
+            writeln!(
+                self.out,
+                "  and {} more{}",
+                count - listed,
+                if self.detail == Detail::Verbose {
+                    ""
+                } else {
+                    " (--verbose lists them)"
+                }
+            )?;
+        }
+        Ok(())
+    }
+
+    fn rejected(&mut self, verdict: &Verdict) -> io::Result<()> {
+        for finding in &verdict.findings {
+            self.finding(finding, BAD)?;
+            if finding.code == Code::ThresholdNotMet {
+                self.missing(finding, &verdict.steps)?;
+            }
+        }
+        if verdict.omitted > 0 {
+            writeln!(
+                self.out,
+                "{} more findings and warnings are not listed",
+                verdict.omitted
+            )?;
+        }
+        let count = verdict.findings.len() as u64 + verdict.omitted;
+        writeln!(
+            self.out,
+            "{BAD}REJECTED:{BAD:#} the supply chain does not hold ({count} finding{})",
+            if count == 1 { "" } else { "s" }
+        )
+    }
+
+    fn undecided(&mut self, undecided: &Undecided) -> io::Result<()> {
+        if self.detail != Detail::Quiet {
+            self.warnings(&undecided.warnings)?;
+        }
+        for reason in &undecided.reasons {
+            self.finding(reason, ODD)?;
+        }
+        writeln!(
+            self.out,
+            "{ODD}UNDECIDED:{ODD:#} no judgement was possible; treat it as a refusal"
+        )
+    }
+
+    /// Warnings: all with `--verbose`, else those that explain a refusal or may hide a hole.
+    fn warnings(&mut self, warnings: &[Finding]) -> io::Result<()> {
+        for warning in warnings {
+            let told_elsewhere = warning.code == Code::UnconstrainedArtifact;
+            if self.detail == Detail::Verbose || !told_elsewhere {
+                writeln!(
+                    self.out,
+                    "{ODD}warning{ODD:#} [{}] {}",
+                    warning.code.name(),
+                    self.names.within(&warning.message)
+                )?;
+                self.values(warning)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, finding: &Finding, style: Style) -> io::Result<()> {
+        if let [at @ .., name] = finding.at.as_slice() {
+            write!(self.out, "{style}Step '{}' failed{style:#}: ", path(at, name))?;
+        } else {
+            write!(self.out, "{style}Failed{style:#}: ")?;
+        }
+        writeln!(
+            self.out,
+            "{} [{}]",
+            self.names.within(&finding.message),
+            finding.code.name()
+        )?;
+        self.values(finding)
+    }
+
+    fn values(&mut self, finding: &Finding) -> io::Result<()> {
+        if let (Some(list), Some(rule)) = (finding.list, finding.rule) {
+            writeln!(self.out, "  by rule {} of expected_{list}", rule + 1)?;
+        }
+        if let Some(expected) = finding.expected.as_ref().filter(|value| !value.is_empty()) {
+            writeln!(self.out, "  expected: {}", self.names.within(expected))?;
+        }
+        if let Some(found) = finding.found.as_ref().filter(|value| !value.is_empty()) {
+            writeln!(self.out, "  found:    {}", self.names.within(found))?;
+        }
+        Ok(())
+    }
+
+    /// Which links would fill a gap, and who could sign them.
+    fn missing(&mut self, finding: &Finding, steps: &[StepReport]) -> io::Result<()> {
+        let Some((name, at)) = finding.at.split_last() else {
+            return Ok(());
+        };
+        let step = steps.iter().find(|step| step.name == *name && step.at == at);
+        for key in step.into_iter().flat_map(|step| &step.missing) {
+            let folder: String = at.iter().map(|folder| format!("{folder}/")).collect();
+            let short: String = key.label.chars().take(8).collect();
+            writeln!(
+                self.out,
+                "  missing:  {folder}{name}.{short}.link, which {} could sign",
+                self.names.of_key(key)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn path(at: &[String], name: &str) -> String {
+    at.iter()
+        .map(String::as_str)
+        .chain([name])
+        .collect::<Vec<_>>()
+        .join("/")
+}
