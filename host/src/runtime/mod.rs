@@ -215,9 +215,10 @@ fn stopped(why: &str) -> Box<Undecided> {
 fn config(bounds: Bounds, instances: u32) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        .total_core_instances(instances)
+        // Beside the verifier's module, the component has small ones that tie its import to it.
+        .total_core_instances(instances * 4)
         .total_memories(instances)
-        .total_tables(instances)
+        .total_tables(instances * 4)
         .max_memory_size(bounds.memory);
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
