@@ -208,12 +208,13 @@ fn compare(name: &str, prefix: &str, rest: &str) -> Ordering {
 /// Whether a name stands for one thing in one way: no empty, `.` or `..` segment and no NUL. One leading `/` and a
 /// URI's `scheme://` or `scheme:///` are no empty segments. This closes CVE-2021-41087 without rewriting names.
 pub fn is_name(name: &str) -> bool {
-    let path = match name.split_once("://") {
-        Some((scheme, path)) if is_scheme(scheme) => path,
+    let path = match name.split_once(':') {
+        Some((scheme, after)) if is_scheme(scheme) => after.strip_prefix("//").unwrap_or(name),
         _ => name,
     };
     let path = path.strip_prefix('/').unwrap_or(path);
-    !name.contains('\0') && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+    let mut segments = path.as_bytes().split(|&byte| byte == b'/');
+    segments.all(|segment| !matches!(segment, b"" | b"." | b"..")) && !path.as_bytes().contains(&0)
 }
 
 /// RFC 3986, section 3.1.
@@ -280,7 +281,9 @@ fn digits_of(algorithm: &str) -> Option<usize> {
 }
 
 fn is_lower_hex(value: &str, digits: usize) -> bool {
-    value.len() == digits && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    // Without an early end, so that the compiler may look at many digits at a time.
+    let is_hex = |byte: u8| (byte.wrapping_sub(b'0') < 10) | (byte.wrapping_sub(b'a') < 6);
+    value.len() == digits && value.bytes().fold(true, |all, byte| all & is_hex(byte))
 }
 
 #[cfg(test)]

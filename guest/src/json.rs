@@ -231,10 +231,9 @@ impl<'a> Reader<'a> {
             Some(b'"') => {
                 let plain = self.between(begins, self.position);
                 self.position += 1;
+                let quoted = self.between(begins - 1, self.position);
                 if let Some(canonical) = &mut self.canonical {
-                    canonical.push('"');
-                    canonical.push_str(plain);
-                    canonical.push('"');
+                    canonical.push_str(quoted);
                 }
                 Ok(Cow::Borrowed(plain))
             }
@@ -471,10 +470,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn plain_run(&mut self) -> Option<u8> {
         let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-            .unwrap_or(rest.len());
+        let length = plain_length(rest);
         self.position += length;
         rest.get(length).copied()
     }
@@ -560,6 +556,33 @@ impl<'a> Reader<'a> {
         self.position += 5;
         u32::from_str_radix(digits, 16).map_err(|_| self.expected("four hexadecimal digits"))
     }
+}
+
+/// How many bytes stand for themselves in a string: up to the first quote, backslash or control character. Most of a
+/// document is such bytes, so that they are looked at eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let ends = special(u64::from_le_bytes(*word));
+        if ends != 0 {
+            return at * 8 + ends.trailing_zeros() as usize / 8;
+        }
+    }
+    let in_tail = tail
+        .iter()
+        .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+        .unwrap_or(tail.len());
+    words.len() * 8 + in_tail
+}
+
+/// The high bit of the lowest byte that is a quote, a backslash or a control character; bits above it mean nothing.
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let quotes = below(word ^ (ONES * 0x22), 1);
+    let backslashes = below(word ^ (ONES * 0x5c), 1);
+    (quotes | backslashes | below(word, 0x20)) & HIGHS
 }
 
 #[cfg(test)]
@@ -648,6 +671,26 @@ mod tests {
         let mut reader = Reader::new("[1.5e-3]");
         reader.skip().unwrap();
         reader.finish().unwrap();
+    }
+
+    #[test]
+    fn plain_bytes_end_where_they_should() {
+        for before in 0..20 {
+            for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
+                for after in [
+                    b"".as_slice(),
+                    b"abcdefghijk",
+                    b"\"\"\"\"\"\"\"\"\"",
+                    "é\u{7f}\u{80}".as_bytes(),
+                ] {
+                    for plain in [b'!', b'#', b'[', b']', b' ', 0x7f, 0xa2, 0xdc, 0x80, 0xff] {
+                        let bytes = [vec![plain; before], vec![special], after.to_vec()].concat();
+                        assert_eq!(plain_length(&bytes), before, "{bytes:?}");
+                        assert_eq!(plain_length(&vec![plain; before]), before);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

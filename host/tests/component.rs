@@ -1,0 +1,97 @@
+//! The component as other people's hosts get it: its imports, its size, its bounds.
+
+use std::time::Duration;
+
+use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, Verifier};
+use linkgate_verifier::request::{Content, Document, Key, Options, Request, Trust};
+use linkgate_verifier::verdict::Code;
+use wit_component::DecodedWasm;
+
+#[test]
+fn it_imports_signatures_and_nothing_else() {
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(COMPONENT).expect("a component") else {
+        panic!("the component is a WIT package");
+    };
+    let world = &resolve.worlds[world];
+    let names = |items: Vec<_>| {
+        items
+            .into_iter()
+            .map(|key| resolve.name_world_key(key))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(world.imports.keys().collect()),
+        ["linkgate:verifier/signatures@0.1.0"]
+    );
+    assert_eq!(
+        names(world.exports.keys().collect()),
+        ["linkgate:verifier/verification@0.1.0"]
+    );
+}
+
+#[test]
+fn it_is_small() {
+    assert!(COMPONENT.len() <= 400_000, "{} bytes", COMPONENT.len());
+}
+
+/// A request with a document of so many bytes.
+fn request(bytes: usize) -> Request {
+    Request {
+        layout: Content(b"{}".to_vec()),
+        trust: Trust::SignedBy(vec![Key::new(
+            None,
+            "ed25519".into(),
+            "ed25519".into(),
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a".into(),
+        )]),
+        documents: vec![Document {
+            name: "a.link".into(),
+            content: Content(vec![b' '; bytes]),
+        }],
+        inspections: Vec::new(),
+        parameters: [].into(),
+        subjects: Vec::new(),
+        options: Options::default(),
+        now: 0,
+    }
+}
+
+fn code(bounds: Bounds, bytes: usize) -> Code {
+    let verifier = Verifier::load(bounds, 1).expect("the component loads");
+    let answer = verifier.verify(&request(bytes), Arithmetic::Native).answer;
+    answer.expect_err("no such request is decided").code
+}
+
+#[test]
+fn what_memory_does_not_hold_is_undecided() {
+    let bounds = Bounds {
+        memory: 8 << 20,
+        ..Bounds::default()
+    };
+    assert_eq!(code(bounds, 100), Code::LayoutMalformed);
+    assert_eq!(code(bounds, 16 << 20), Code::VerifierStopped);
+}
+
+#[test]
+fn a_deadline_is_undecided() {
+    let bounds = Bounds {
+        deadline: Duration::ZERO,
+        ..Bounds::default()
+    };
+    assert_eq!(code(bounds, 120 << 20), Code::VerifierStopped);
+}
+
+#[test]
+fn one_verifier_answers_many_threads() {
+    let verifier = Verifier::load(Bounds::default(), 4).expect("the component loads");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let answer = verifier.verify(&request(10), Arithmetic::Native).answer;
+                    assert_eq!(answer.expect_err("undecided").code, Code::LayoutMalformed);
+                }
+            });
+        }
+    });
+}
