@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::command::{
-    aliases, completions, component, key, keygen, man, match_products, mock, record, run, sign, verify, version,
+    aliases, completions, component, demo, key, keygen, man, match_products, mock, record, run, sign, verify, version,
 };
 use crate::terminal;
 
@@ -43,6 +43,8 @@ enum Verb {
     Key(key::Args),
     /// Make links by which this program takes the place of in-toto's tools.
     InstallAliases(aliases::Args),
+    /// See the whole story: keys, a layout, steps, an accept and a reject, on real files in a new folder.
+    Demo(demo::Args),
     /// Write the embedded verifier, a WebAssembly component, to standard output.
     Component(component::Args),
     /// Print the version.
@@ -125,6 +127,7 @@ pub(crate) fn definition() -> clap::Command {
 fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Verify(args) => verify::run(&args, Called::Linkgate),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Component(args) => component::run(&args),
         Verb::Version(args) => Ok(version::run(&args)),
         Verb::Run(args) => run::run(&args, Called::Linkgate),

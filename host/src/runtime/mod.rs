@@ -131,6 +131,20 @@ impl Verifier {
         })
     }
 
+    /// What the component imports, and what it exports.
+    pub fn interface(&self) -> (Vec<String>, Vec<String>) {
+        let interface = self.instances.instance_pre().component().component_type();
+        let imports = interface
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let exports = interface
+            .exports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        (imports, exports)
+    }
+
     /// Judges a request.
     pub fn verify(&self, request: &Request, arithmetic: Arithmetic) -> Judged<Answer> {
         question::with(request, |request| {
