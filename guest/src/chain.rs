@@ -849,7 +849,7 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
             );
             judgement
                 .findings
-                .push(difference(Code::ConflictingLinks, at, message, first, second));
+                .push(difference(Code::ConflictingLinks, at, &message, first, second));
         }
     }
     let mut others = evidence.iter().zip(&classes).filter(|(_, class)| **class != 0);
@@ -863,12 +863,12 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
         );
         judgement
             .findings
-            .push(difference(Code::LinksDisagree, at, message, first, second));
+            .push(difference(Code::LinksDisagree, at, &message, first, second));
     }
     false
 }
 
-fn difference(code: Code, at: &[String], message: String, first: &Evidence<'_>, second: &Evidence<'_>) -> Finding {
+fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, second: &Evidence<'_>) -> Finding {
     /// How many paths a finding shows.
     const PATHS: usize = 10;
     let mut paths = first.link.materials.differences(&second.link.materials, PATHS);

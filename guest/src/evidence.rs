@@ -205,7 +205,7 @@ impl<'e> Collector<'_, 'e, '_> {
         let Some(step) = self.layout.steps.get(place) else {
             return Ok(());
         };
-        let signers = signers(envelope, &message, step.authorised.iter().enumerate(), self.judge)?;
+        let signers = signers(envelope, &message, &step.authorised.iter().enumerate(), self.judge)?;
         drop(message);
         self.report(&signers, step, place, document, envelope);
         if !signers.valid.is_empty() {
@@ -266,7 +266,7 @@ impl<'e> Collector<'_, 'e, '_> {
             .iter()
             .enumerate()
             .filter(|(key, _)| *key == binding.signer);
-        let signers = signers(envelope, &message, candidate, self.judge)?;
+        let signers = signers(envelope, &message, &candidate, self.judge)?;
         self.report(&signers, step, binding.step, document, envelope);
         if !signers.valid.is_empty() {
             self.collected.sublayouts.push(BoundSublayout {
@@ -334,7 +334,7 @@ impl<'e> Collector<'_, 'e, '_> {
 fn signers<'k>(
     envelope: &Envelope<'_>,
     message: &[u8],
-    keys: impl Iterator<Item = (usize, &'k AuthorisedKey)> + Clone,
+    keys: &(impl Iterator<Item = (usize, &'k AuthorisedKey)> + Clone),
     judge: &mut Judge<'_>,
 ) -> Result<Signers, Spent> {
     let (mut valid, mut invalid) = (BTreeSet::new(), BTreeSet::new());

@@ -165,7 +165,10 @@ impl<'a> Reader<'a> {
         let mut ordered = true;
         self.white_space();
         if self.byte() == Some(b'}') {
-            return Ok(self.close('}'));
+            return {
+                self.close('}');
+                Ok(())
+            };
         }
         loop {
             self.white_space();
@@ -198,7 +201,8 @@ impl<'a> Reader<'a> {
             self.order_members(first, body)?;
         }
         self.members.truncate(first);
-        Ok(self.close('}'))
+        self.close('}');
+        Ok(())
     }
 
     /// Reads an array; `element` is called before each element and must read it.
@@ -206,7 +210,10 @@ impl<'a> Reader<'a> {
         self.open(b'[', "an array")?;
         self.white_space();
         if self.byte() == Some(b']') {
-            return Ok(self.close(']'));
+            return {
+                self.close(']');
+                Ok(())
+            };
         }
         loop {
             element(self)?;
@@ -216,7 +223,12 @@ impl<'a> Reader<'a> {
                     self.position += 1;
                     self.emit(',');
                 }
-                Some(b']') => return Ok(self.close(']')),
+                Some(b']') => {
+                    return {
+                        self.close(']');
+                        Ok(())
+                    };
+                }
                 _ => return Err(self.expected("`,` or `]`").into()),
             }
         }
@@ -457,7 +469,10 @@ impl<'a> Reader<'a> {
 
     fn some_digits(&mut self) -> Result<(), JsonError> {
         match self.byte() {
-            Some(b'0'..=b'9') => Ok(self.digits()),
+            Some(b'0'..=b'9') => {
+                self.digits();
+                Ok(())
+            }
             _ => Err(self.expected("a digit")),
         }
     }

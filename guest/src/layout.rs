@@ -328,8 +328,8 @@ impl<'p> Parts<'p> {
             }
             Ok::<_, LayoutError>(())
         })?;
-        let name = self.name(name, "a step")?;
-        self.others(&name, others)?;
+        let name = Self::name(name, "a step")?;
+        self.others(&name, &others)?;
         Ok(RawStep {
             threshold: threshold.map_or(Ok(1), |text| parse_threshold(&name, &text))?,
             pubkeys: pubkeys.ok_or_else(|| missing(&name, "pubkeys"))?,
@@ -360,8 +360,8 @@ impl<'p> Parts<'p> {
             }
             Ok::<_, LayoutError>(())
         })?;
-        let name = self.name(name, "an inspection")?;
-        self.others(&name, others)?;
+        let name = Self::name(name, "an inspection")?;
+        self.others(&name, &others)?;
         let run = run.ok_or_else(|| missing(&name, "run"))?;
         if run.is_empty() {
             return Err(LayoutError::EmptyRun(name));
@@ -374,13 +374,13 @@ impl<'p> Parts<'p> {
         })
     }
 
-    fn others(&mut self, within: &str, others: Vec<(String, String)>) -> Result<(), LayoutError> {
+    fn others(&mut self, within: &str, others: &[(String, String)]) -> Result<(), LayoutError> {
         others
             .iter()
             .try_for_each(|(field, text)| self.other(&mut Reader::new(text), Some(within), field))
     }
 
-    fn name(&self, name: Option<String>, within: &str) -> Result<String, LayoutError> {
+    fn name(name: Option<String>, within: &str) -> Result<String, LayoutError> {
         let name = name.ok_or_else(|| missing(within, "name"))?;
         if is_step_name(&name) {
             Ok(name)
@@ -436,9 +436,9 @@ impl<'p> Parts<'p> {
                     });
                 }
             };
-            elements
-                .iter()
-                .for_each(|element| self.look_for_parameters(within, element));
+            for element in elements {
+                self.look_for_parameters(within, element);
+            }
             match Rule::parse(elements, self.reading.parameters) {
                 Ok(rule) => rules.push(rule),
                 Err(RuleError::Parameter(error)) => drop(self.unfilled(error)),

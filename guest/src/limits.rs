@@ -161,14 +161,11 @@ impl Budget {
 }
 
 fn spend(left: &Cell<u64>, cost: u64, limit: Limit) -> Result<(), Spent> {
-    match left.get().checked_sub(cost) {
-        Some(rest) => {
-            left.set(rest);
-            Ok(())
-        }
-        None => {
-            left.set(0);
-            Err(Spent(limit))
-        }
+    if let Some(rest) = left.get().checked_sub(cost) {
+        left.set(rest);
+        Ok(())
+    } else {
+        left.set(0);
+        Err(Spent(limit))
     }
 }

@@ -42,20 +42,21 @@ pub fn find(
                 .or(passed_on(subject, evidence, &judgement.passed_on, budget)?
                     .map(|name| (last, Side::Materials, name)));
         }
-        match found.and_then(|(at, side, name)| Some((layout.steps.get(at)?, side, name))) {
-            Some((step, side, artifact)) => reports.push(SubjectReport {
+        if let Some((step, side, artifact)) =
+            found.and_then(|(at, side, name)| Some((layout.steps.get(at)?, side, name)))
+        {
+            reports.push(SubjectReport {
                 subject: place as u64,
                 step: step.name.clone(),
                 list: side.name(),
                 artifact,
-            }),
-            None => {
-                let producers: Vec<&str> = producers
-                    .iter()
-                    .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
-                    .collect();
-                judgement.findings.push(missing(subject, &producers));
-            }
+            });
+        } else {
+            let producers: Vec<&str> = producers
+                .iter()
+                .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
+                .collect();
+            judgement.findings.push(missing(subject, &producers));
         }
     }
     Ok(reports)

@@ -273,7 +273,7 @@ fn summary(judgement: &mut Judgement<'_>, layout: &Layout, with_link: bool) -> S
     let text = judgement.summary(layout).text();
     let digest = Sha256::digest(text.as_bytes());
     Summary {
-        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: crate::key::hex(&digest),
         link: with_link.then_some(text),
     }
 }

@@ -15,7 +15,7 @@ use crate::runtime::{COMPONENT, Check, Judged};
 #[derive(Debug, Serialize)]
 pub struct Receipt {
     /// The version of this form.
-    receipt: u32,
+    version: u32,
     /// This program.
     host: &'static str,
     /// The digest of the component that judged.
@@ -79,7 +79,7 @@ impl Receipt {
             sha256: sha256(bytes),
         };
         Ok(Self {
-            receipt: 1,
+            version: 1,
             host: concat!("linkgate ", env!("CARGO_PKG_VERSION")),
             component: sha256(COMPONENT),
             judged_at: Instant(request.now).to_string(),

@@ -16,11 +16,13 @@ fn every_case_gets_its_required_answer_and_the_same_everywhere() {
     let mut complaints = Vec::new();
     let mut judged = 0;
     for case in case::all() {
-        // What is no request never reaches a component; `guest/tests/cases.rs` has those.
+        let native = verify::verify_json(&case.request, &mut Pure);
+        complaints.extend(case.complaint(&native));
+        // What is no request never reaches a component.
         let Ok(request) = Request::from_json(&case.request) else {
             continue;
         };
-        let native = verdict::to_json(&verify::verify(&request, &mut Pure));
+        let native = verdict::to_json(&native);
         for arithmetic in [Arithmetic::Native, Arithmetic::Pure] {
             let answer = verifier.verify(&request, arithmetic).answer;
             complaints.extend(case.complaint(&answer));

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// A case: a request and what must be answered.
-pub struct Case {
+pub(crate) struct Case {
     /// Its file, or its file and line.
     pub name: String,
     /// Its number in the list of attacks.
@@ -23,7 +23,7 @@ pub struct Case {
 /// What must be answered.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expect {
+pub(crate) struct Expect {
     decision: String,
     #[serde(default)]
     codes: Vec<String>,
@@ -33,7 +33,7 @@ pub struct Expect {
 }
 
 /// All cases, in order of their names.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
     let mut files = Vec::new();
     collect(&root, &mut files);
@@ -118,7 +118,7 @@ fn apply(recipe: &Value, request: &mut Value) {
 
 impl Case {
     /// What is wrong with an answer; nothing if it is as expected.
-    pub fn complaint(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn complaint(&self, answer: &Answer) -> Option<String> {
         let answer: Value = serde_json::from_str(&verdict::to_json(answer)).expect("an answer is JSON");
         let codes = |lists: &[&str]| -> BTreeSet<String> {
             let found = lists.iter().filter_map(|list| answer[list].as_array()).flatten();

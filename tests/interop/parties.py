@@ -44,6 +44,18 @@ def kept(tool: str, family: str, name: str, cwd: Path, generate: Callable[[], An
 
 
 @dataclass(frozen=True)
+class Alias:
+    """linkgate by the name of in-toto-run, with that tool's ways: links to folders are followed, what is missing is not."""
+
+    binary: Path
+
+    def run(self, step: str, key: str, *options: Any, command: list[str], cwd: Path) -> Outcome:
+        arguments = ["in-toto-run", "--step-name", step, "--signing-key", key, "--metadata-directory", "links", *options]
+        arguments = [str(part) for part in [*arguments, "--", *command]]
+        return subprocess.run(arguments, executable=self.binary, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+@dataclass(frozen=True)
 class Linkgate:
     """linkgate by its own name and options."""
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from parties import payload, tamper, write_layout
+from parties import Alias, payload, tamper, write_layout
 
 # Paths, and the options beside them; `@` stands for the folder.
 OPTIONS = {
@@ -58,7 +58,7 @@ def recorded(tool, options: list[str], cwd: Path, command: list[str] | None = No
 def test_both_record_the_same_materials_and_products(paths, options, tree, linkgate, python):
     python.keygen("ed25519", "key", tree)
     arguments = ["-m", *paths, "-p", *paths, *options]
-    theirs, ours = recorded(python, arguments, tree), recorded(linkgate, arguments, tree)
+    theirs, ours = recorded(python, arguments, tree), recorded(Alias(linkgate.binary), arguments, tree)
     assert ours["materials"] == theirs["materials"] and theirs["materials"]
     assert ours["products"] == theirs["products"]
     assert (ours["name"], ours["command"]) == (theirs["name"], theirs["command"])
@@ -192,7 +192,7 @@ def test_key_show_gives_the_reference_s_keyid(family, workspace, linkgate, pytho
     for name, tool in (("ours", linkgate), ("theirs", python)):
         tool.keygen(family, name, workspace)
         expected = Layout().add_functionary_key_from_path(str(workspace / f"{name}.pub"))
-        shown = json.loads(linkgate.must("key", "show", f"{name}.pub", "--json", cwd=workspace).stdout)
+        [shown] = json.loads(linkgate.must("key", "show", f"{name}.pub", "--json", cwd=workspace).stdout).values()
         assert {member: shown[member] for member in ("keyid", "keytype", "scheme", "keyval")} == expected
 
 

@@ -46,7 +46,6 @@ wrong. A gate refuses on all but 0.";
 
 /// Arguments of `linkgate verify`.
 #[derive(Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The layout: signed by its owners, or with --trust-layout from a trusted place.
@@ -392,7 +391,7 @@ impl Args {
         if self.request.is_some()
             || verdict.decision == Decision::Accept
             || !unsigned
-            || !self.all_functionaries(request, keys)
+            || !Self::all_functionaries(request, keys)
         {
             return;
         }
@@ -412,7 +411,7 @@ impl Args {
     }
 
     /// Whether each of the owners' keys may sign a step. Only for advice: it decides nothing.
-    fn all_functionaries(&self, request: &Request, keys: &KeyFiles) -> bool {
+    fn all_functionaries(request: &Request, keys: &KeyFiles) -> bool {
         let Ok(envelope) = Envelope::parse(&request.layout.0) else {
             return false;
         };

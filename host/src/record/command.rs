@@ -250,11 +250,11 @@ mod tests {
 
     use super::*;
 
-    fn shell(script: &str, options: Options) -> Result<Outcome, CommandError> {
+    fn shell(script: &str, options: Options<'_>) -> Result<Outcome, CommandError> {
         run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], options)
     }
 
-    const KEPT: Options = Options {
+    const KEPT: Options<'static> = Options {
         streams: Streams::Kept,
         timeout: None,
         folder: None,

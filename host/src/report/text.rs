@@ -234,11 +234,11 @@ impl Page<'_> {
         };
         let step = steps.iter().find(|step| step.name == *name && step.at == at);
         for key in step.into_iter().flat_map(|step| &step.missing) {
-            let folder: String = at.iter().map(|folder| format!("{folder}/")).collect();
             let short: String = key.label.chars().take(8).collect();
             writeln!(
                 self.out,
-                "  missing:  {folder}{name}.{short}.link, which {} could sign",
+                "  missing:  {}.{short}.link, which {} could sign",
+                path(at, name),
                 self.names.of_key(key)
             )?;
         }

@@ -59,8 +59,8 @@ pub(super) fn undecided(error: wit::Error) -> Option<Undecided> {
     })
 }
 
-pub(super) fn requirements(requirements: wit::Requirements) -> Option<Requirements> {
-    Some(Requirements {
+pub(super) fn requirements(requirements: wit::Requirements) -> Requirements {
+    Requirements {
         steps: requirements
             .steps
             .into_iter()
@@ -82,7 +82,7 @@ pub(super) fn requirements(requirements: wit::Requirements) -> Option<Requiremen
             })
             .collect(),
         valid_until: requirements.valid_until,
-    })
+    }
 }
 
 fn all<A, B>(list: Vec<A>, convert: impl Fn(A) -> Option<B>) -> Option<Vec<B>> {
