@@ -1,7 +1,7 @@
 """Patterns against Python's `fnmatch.fnmatchcase`.
 
 Rule 18 drops a reversed range from its set. Python does the same since 3.11 (`[z-a]` is no error, matches nothing, and
-`[z-ab]` is `b`), so nothing is left out here; under an older Python the reversed ranges would differ, and `run` says so
+`[z-ab]` is `b`), but for one shape, which `becomes_negation` leaves out; under an older Python the reversed ranges would differ, and `run` says so
 before it starts.
 """
 
@@ -43,6 +43,19 @@ def draw(random: Random) -> tuple[str, str]:
     return pattern, name
 
 
+def becomes_negation(pattern: str) -> bool:
+    """Whether a set begins with reversed ranges and then has a `!`: Python drops the ranges from the pattern's text, so
+    that the `!` comes first and negates (`[b-a!]` matches anything). Rule 18 drops them from the set; `!` is a member."""
+    for at in (at for at, c in enumerate(pattern) if c == "["):
+        rest = pattern[at + 1 :]
+        dropped = False
+        while len(rest) > 3 and rest[1] == "-" and rest[0] > rest[2]:
+            rest, dropped = rest[3:], True
+        if dropped and rest.startswith("!"):
+            return True
+    return False
+
+
 def run(oracle: Oracle, random: Random, count: int) -> str | None:
     """Nothing, or the smallest difference found."""
     if not fnmatch.fnmatchcase("b", "[z-ab]") or fnmatch.fnmatchcase("z", "[z-a]"):
@@ -52,7 +65,8 @@ def run(oracle: Oracle, random: Random, count: int) -> str | None:
         return oracle.match([(pattern, name)]) != [fnmatch.fnmatchcase(name, pattern)]
 
     hits = 0
-    for batch in batches((draw(random) for _ in range(count)), 5_000):
+    drawn = (pair for pair in (draw(random) for _ in range(count)) if not becomes_negation(pair[0]))
+    for batch in batches(drawn, 5_000):
         for (pattern, name), ours in zip(batch, oracle.match(batch)):
             theirs = fnmatch.fnmatchcase(name, pattern)
             hits += theirs
