@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use crate::index::{self, Index};
 use crate::json::{JsonError, Reader};
 
 /// Why materials or products cannot count.
@@ -75,7 +76,9 @@ impl<'a> Digests<'a> {
             return Err(ArtifactError::Weak(artifact.to_owned()));
         }
         if let Self::Many(many) = &mut digests {
-            many.sort_unstable();
+            // No algorithm stands twice.
+            let order = Index::new(many.iter().map(|digest| &*digest.algorithm)).into_order();
+            order.apply(many);
         }
         Ok(digests)
     }
@@ -129,7 +132,8 @@ impl<'a> Artifacts<'a> {
             Ok(())
         })?;
         if !artifacts.is_sorted_by(|a, b| a.name < b.name) {
-            artifacts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            let order = Index::new(artifacts.iter().map(|artifact| &*artifact.name)).into_order();
+            order.apply(&mut artifacts);
         }
         artifacts.shrink_to_fit();
         Ok(Self(artifacts))
@@ -161,10 +165,10 @@ impl<'a> Artifacts<'a> {
                     .find("", &artifact.name)
                     .is_none_or(|there| there.digests != artifact.digests)
             });
-            names.extend(differing.map(|artifact| artifact.name.to_string()).take(most));
+            for artifact in differing.take(most) {
+                index::insert(&mut names, artifact.name.to_string());
+            }
         }
-        names.sort_unstable();
-        names.dedup();
         names.truncate(most);
         names
     }

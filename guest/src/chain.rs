@@ -1,12 +1,10 @@
 //! Judging a supply chain: one layout, the evidence for its steps, its rules, its inspections, and its sublayouts the
 //! same way (specification 1.0, section 5).
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::artifact::Artifacts;
-use crate::envelope::Envelope;
-use crate::evidence::{self, BoundSublayout, Collected, Documents, Evidence, Judge, place};
+use crate::evidence::{self, BoundSublayout, Collected, Documents, Evidence, Judge, Results, place};
 use crate::flow::{self, Failure, Links, Outcome};
+use crate::index::{self, Index};
 use crate::instant::Instant;
 use crate::layout::{Inspection, Layout, Notice, Reading, Step};
 use crate::limits::{self, Budget, Limit, Spent};
@@ -17,9 +15,6 @@ use crate::plan::{InspectionRequirement, Requirements, StepRequirement};
 use crate::rule::{Rule, Side};
 use crate::signature::Checker;
 use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport, Unconstrained, UnconstrainedArtifact};
-
-/// Results of inspections by place and name, their envelopes opened.
-pub type Results<'r> = BTreeMap<(Vec<String>, String), Result<Envelope<'r>, evidence::DocumentError>>;
 
 /// What all layouts of one verification share.
 pub struct Verification<'v, 'e> {
@@ -65,8 +60,8 @@ pub struct Judgement<'e> {
     pub omitted: u64,
     /// Artifacts that no rule consumed.
     pub unconstrained: Unconstrained,
-    /// Evidence of the steps that were counted and agree, by step's place.
-    pub links: BTreeMap<usize, Evidence<'e>>,
+    /// Evidence of the steps that were counted and agree, by step's place; none of the others.
+    pub links: Vec<Option<Evidence<'e>>>,
     /// Materials of the last step that a MATCH WITH PRODUCTS rule consumed, by place.
     pub passed_on: Vec<usize>,
 }
@@ -80,15 +75,11 @@ impl<'e> Judgement<'e> {
     /// What the chain amounts to: materials of its first step, all else of its last.
     pub fn summary(&mut self, layout: &Layout) -> Link<'e> {
         let materials: Artifacts<'e> = self
-            .links
-            .get(&0)
+            .evidence(0)
             .map(|first| first.link.materials.clone())
             .unwrap_or_default();
-        let last = layout
-            .steps
-            .len()
-            .checked_sub(1)
-            .and_then(|last| self.links.remove(&last));
+        let last = layout.steps.len().checked_sub(1);
+        let last = last.and_then(|last| self.links.get_mut(last)?.take());
         match last {
             Some(last) => Link {
                 materials,
@@ -99,18 +90,35 @@ impl<'e> Judgement<'e> {
         }
     }
 
+    /// The evidence of a step that was counted.
+    pub fn evidence(&self, step: usize) -> Option<&Evidence<'e>> {
+        self.links.get(step)?.as_ref()
+    }
+
     fn unsure(&mut self, spent: Spent, at: &[String]) {
         self.open
             .push(Finding::new(Code::LimitExceeded, at, spent.to_string()).found(spent.0.name()));
     }
 }
 
-/// How the evidence for a step was counted.
-enum Count<'e> {
-    /// Enough signers, who agree.
-    Met(Evidence<'e>),
-    /// Not.
-    Failed,
+/// What speaks for a step while it is collected.
+struct Tally<'e> {
+    /// Links, and sublayouts that hold.
+    evidence: Vec<Evidence<'e>>,
+    /// What sublayouts that do not count have to say, until it is known whether the step needed them.
+    beneath: Vec<Finding>,
+    /// Whether something that could not be judged might have counted.
+    doubtful: bool,
+}
+
+impl<'e> Tally<'e> {
+    fn of(evidence: Vec<Evidence<'e>>) -> Self {
+        Self {
+            evidence,
+            beneath: Vec::new(),
+            doubtful: false,
+        }
+    }
 }
 
 impl<'e> Verification<'_, 'e> {
@@ -121,12 +129,13 @@ impl<'e> Verification<'_, 'e> {
             judgement.unsure(spent, &standing.at);
         }
         if self.strict {
-            let (strict, warnings) = judgement
-                .warnings
-                .into_iter()
-                .partition(|warning| warning.code.is_strict());
-            judgement.warnings = warnings;
-            judgement.findings.extend::<Vec<_>>(strict);
+            for warning in std::mem::take(&mut judgement.warnings) {
+                if warning.code.is_strict() {
+                    judgement.findings.push(warning);
+                } else {
+                    judgement.warnings.push(warning);
+                }
+            }
         }
         judgement
     }
@@ -187,72 +196,50 @@ impl<'e> Verification<'_, 'e> {
         standing: &Standing,
         collected: Collected<'e>,
     ) -> Result<usize, Spent> {
-        let Collected {
-            mut links,
-            sublayouts,
-            warnings,
-            unchecked,
-        } = collected;
-        judgement.warnings.extend(warnings);
-        let mut doubtful: BTreeSet<usize> = BTreeSet::new();
-        for (step, finding) in unchecked {
-            doubtful.insert(step);
+        judgement.warnings.extend(collected.warnings);
+        let mut tallies: Vec<Tally<'e>> = collected.links.into_iter().map(Tally::of).collect();
+        for (step, finding) in collected.unchecked {
+            if let Some(tally) = tallies.get_mut(step) {
+                tally.doubtful = true;
+            }
             judgement.open.push(finding);
         }
-        // What sublayouts that do not count have to say, until it is known whether their step needed them.
-        let mut beneath: BTreeMap<usize, Vec<Finding>> = BTreeMap::new();
-        let reused = reused(&sublayouts);
-        for sublayout in sublayouts {
-            self.sublayout(
-                judgement,
-                layout,
-                standing,
-                &sublayout,
-                &reused,
-                &mut links,
-                &mut beneath,
-                &mut doubtful,
-            )?;
+        let reused = reused(&collected.sublayouts);
+        for (sublayout, reused) in collected.sublayouts.iter().zip(reused) {
+            if let (Some(step), Some(tally)) = (layout.steps.get(sublayout.step), tallies.get_mut(sublayout.step)) {
+                self.sublayout(judgement, layout, step, standing, sublayout, reused, tally)?;
+            }
         }
         let first_report = self.steps.len();
-        for (at, step) in layout.steps.iter().enumerate() {
-            let mut evidence = links.remove(&at).unwrap_or_default();
-            evidence.sort_by_key(|evidence| evidence.document);
-            self.steps.push(report(step, standing, &evidence));
-            let findings = beneath.remove(&at).unwrap_or_default();
-            let count = count(judgement, step, standing, evidence, doubtful.contains(&at));
-            match count {
-                Count::Met(evidence) => {
-                    judgement.warnings.extend(findings);
-                    judgement.links.insert(at, evidence);
-                }
-                Count::Failed => judgement.findings_or_warnings(findings),
+        for (step, mut tally) in layout.steps.iter().zip(tallies) {
+            let order = Index::new(tally.evidence.iter().map(|evidence| evidence.document)).into_order();
+            order.apply(&mut tally.evidence);
+            self.steps.push(report(step, standing, &tally.evidence));
+            let count = count(judgement, step, standing, tally.evidence, tally.doubtful);
+            if count.is_some() {
+                judgement.warnings.extend(tally.beneath);
+            } else {
+                judgement.findings_or_warnings(tally.beneath);
             }
+            judgement.links.push(count);
         }
         Ok(first_report)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the four collections are what the loop over sublayouts fills"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "a sublayout stands for a step of a layout")]
     fn sublayout(
         &mut self,
         judgement: &mut Judgement<'e>,
         layout: &Layout,
+        step: &Step,
         standing: &Standing,
         sublayout: &BoundSublayout<'e>,
-        reused: &BTreeSet<&'e str>,
-        links: &mut BTreeMap<usize, Vec<Evidence<'e>>>,
-        beneath: &mut BTreeMap<usize, Vec<Finding>>,
-        doubtful: &mut BTreeSet<usize>,
+        reused: bool,
+        tally: &mut Tally<'e>,
     ) -> Result<(), Spent> {
-        let Some(step) = layout.steps.get(sublayout.step) else {
-            return Ok(());
-        };
         let at = place(&standing.at, Some(&step.name));
         let document = sublayout.document;
-        if reused.contains(document) {
+        if reused {
             judgement.warnings.push(
                 Finding::new(
                     Code::SublayoutReused,
@@ -293,7 +280,7 @@ impl<'e> Verification<'_, 'e> {
         judgement.warnings.append(&mut inner.warnings);
         judgement.omitted += inner.omitted;
         if !inner.open.is_empty() && inner.findings.is_empty() {
-            doubtful.insert(sublayout.step);
+            tally.doubtful = true;
             judgement.warnings.push(
                 Finding::new(
                     Code::SublayoutUndecided,
@@ -309,7 +296,7 @@ impl<'e> Verification<'_, 'e> {
             Some(inner_layout) if inner.accepts() => {
                 judgement.unconstrained.absorb(std::mem::take(&mut inner.unconstrained));
                 let link = inner.summary(&inner_layout);
-                links.entry(sublayout.step).or_default().push(Evidence {
+                tally.evidence.push(Evidence {
                     document,
                     link,
                     signers: vec![sublayout.signer],
@@ -325,7 +312,7 @@ impl<'e> Verification<'_, 'e> {
                     )
                     .document(document),
                 );
-                beneath.entry(sublayout.step).or_default().append(&mut inner.findings);
+                tally.beneath.append(&mut inner.findings);
             }
         }
         Ok(())
@@ -384,35 +371,23 @@ impl<'e> Verification<'_, 'e> {
         layout: &'l Layout,
         standing: &Standing,
         first_report: usize,
-    ) -> Result<BTreeSet<&'l str>, Spent> {
-        let mut failed: BTreeSet<&str> = layout
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !judgement.links.contains_key(at))
-            .map(|(_, step)| step.name.as_str())
-            .collect();
+    ) -> Result<Index<'l>, Spent> {
         let counted = std::mem::take(&mut judgement.links);
-        let links: Links<'_, 'e> = layout
-            .steps
-            .iter()
-            .enumerate()
-            .filter_map(|(at, step)| Some((step.name.as_str(), &counted.get(&at)?.link)))
-            .collect();
-        let uncounted = failed.clone();
+        let links = Links::new(&named(layout, &counted));
+        let mut held = vec![false; layout.steps.len()];
+        let uncounted = Index::some(counted.iter().zip(&layout.steps).map(not_counted).enumerate());
         let mut spent = Ok(());
-        for (at, step) in layout.steps.iter().enumerate() {
-            let Some(evidence) = counted.get(&at) else { continue };
+        for (at, ((step, evidence), held)) in layout.steps.iter().zip(&counted).zip(&mut held).enumerate() {
+            let Some(evidence) = evidence else { continue };
             let is_last = at + 1 == layout.steps.len();
             match self.judge_step(judgement, step, standing, &evidence.link, &links, &uncounted) {
-                Ok((held, passed_on)) => {
+                Ok((both, passed_on)) => {
                     if is_last {
                         judgement.passed_on = passed_on;
                     }
-                    if !held {
-                        failed.insert(&step.name);
-                    } else if let Some(report) = self.steps.get_mut(first_report + at) {
-                        report.verified = true;
+                    *held = both;
+                    if let Some(report) = self.steps.get_mut(first_report + at) {
+                        report.verified = both;
                     }
                 }
                 Err(error) => {
@@ -423,7 +398,12 @@ impl<'e> Verification<'_, 'e> {
         }
         drop(links);
         judgement.links = counted;
-        spent.map(|()| failed)
+        let failed = layout
+            .steps
+            .iter()
+            .zip(held)
+            .map(|(step, held)| (!held).then_some(step.name.as_str()));
+        spent.map(|()| Index::some(failed.enumerate()))
     }
 
     /// Judges both lists of a step. Returns whether they held, and which materials a MATCH WITH PRODUCTS consumed.
@@ -434,7 +414,7 @@ impl<'e> Verification<'_, 'e> {
         standing: &Standing,
         link: &Link<'e>,
         links: &Links<'_, 'e>,
-        failed: &BTreeSet<&str>,
+        failed: &Index<'_>,
     ) -> Result<(bool, Vec<usize>), Spent> {
         let at = place(&standing.at, Some(&step.name));
         let materials = self.judge_list(judgement, &step.materials, link, Side::Materials, links, failed, &at)?;
@@ -457,11 +437,11 @@ impl<'e> Verification<'_, 'e> {
         link: &Link<'e>,
         side: Side,
         links: &Links<'_, 'e>,
-        failed: &BTreeSet<&str>,
+        failed: &Index<'_>,
         at: &[String],
     ) -> Result<Option<Outcome>, Spent> {
         let refers = rules.iter().find_map(|rule| match rule {
-            Rule::Match(rule) if failed.contains(rule.from.as_str()) => Some(&rule.from),
+            Rule::Match(rule) if failed.get(&rule.from).is_some() => Some(&rule.from),
             _ => None,
         });
         if let Some(from) = refers {
@@ -561,7 +541,7 @@ impl<'e> Verification<'_, 'e> {
         judgement: &mut Judgement<'e>,
         layout: &Layout,
         standing: &Standing,
-        failed: &BTreeSet<&str>,
+        failed: &Index<'_>,
     ) -> Result<(), Spent> {
         let mut results: Vec<(&Inspection, Link<'e>)> = Vec::new();
         for inspection in &layout.inspections {
@@ -574,17 +554,13 @@ impl<'e> Verification<'_, 'e> {
             return Ok(());
         }
         let counted = std::mem::take(&mut judgement.links);
-        let mut links: Links<'_, 'e> = layout
-            .steps
-            .iter()
-            .enumerate()
-            .filter_map(|(at, step)| Some((step.name.as_str(), &counted.get(&at)?.link)))
-            .collect();
+        let mut links = named(layout, &counted);
         links.extend(
             results
                 .iter()
                 .map(|(inspection, link)| (inspection.name.as_str(), link)),
         );
+        let links = Links::new(&links);
         let judged = results.iter().try_for_each(|(inspection, link)| {
             let at = place(&standing.at, Some(&inspection.name));
             self.judge_list(
@@ -631,7 +607,7 @@ impl<'e> Verification<'_, 'e> {
                 ),
             )
         };
-        let link = match results.get(&(standing.at.clone(), inspection.name.clone())) {
+        let link = match results.get(&standing.at, &inspection.name) {
             None => {
                 judgement.open.push(Finding::new(
                     Code::InspectionNotRun,
@@ -758,60 +734,57 @@ fn notices(judgement: &mut Judgement<'_>, layout: &Layout, standing: &Standing) 
     }
 }
 
-/// Counts distinct keys, and asks that all links agree.
+/// Counts distinct keys, and asks that all links agree. Gives the first link if there are enough signers, who agree.
 fn count<'e>(
     judgement: &mut Judgement<'e>,
     step: &Step,
     standing: &Standing,
     mut evidence: Vec<Evidence<'e>>,
     doubtful: bool,
-) -> Count<'e> {
+) -> Option<Evidence<'e>> {
     let at = place(&standing.at, Some(&step.name));
-    let signers: BTreeSet<usize> = evidence
-        .iter()
-        .flat_map(|evidence| evidence.signers.iter().copied())
-        .collect();
+    let mut signers = vec![false; step.authorised.len()];
+    for signer in evidence.iter().flat_map(|evidence| &evidence.signers) {
+        if let Some(signed) = signers.get_mut(*signer) {
+            *signed = true;
+        }
+    }
+    let signed = signers.iter().filter(|signed| **signed).count() as u64;
     for evidence in &evidence {
         odd_commands(judgement, step, evidence, &at);
     }
     let agree = agree(judgement, step, &evidence, &at);
-    if (signers.len() as u64) < step.threshold {
+    if signed < step.threshold {
         // What could not be judged might have been enough; then the step is open, not failed.
         if !doubtful {
-            judgement.findings.push(short(step, &signers, &at));
+            judgement.findings.push(short(step, &signers, signed, &at));
         }
-        return Count::Failed;
+        return None;
     }
     if !agree || evidence.is_empty() {
-        return Count::Failed;
+        return None;
     }
-    Count::Met(evidence.swap_remove(0))
+    Some(evidence.swap_remove(0))
 }
 
 /// The finding that too few functionaries signed.
-fn short(step: &Step, signers: &BTreeSet<usize>, at: &[String]) -> Finding {
+fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
     let labels = |counted: bool| {
         let labels: Vec<&str> = step
             .authorised
             .iter()
-            .enumerate()
-            .filter(|(key, _)| signers.contains(key) == counted)
-            .map(|(_, key)| key.label.as_str())
+            .zip(signers)
+            .filter(|(_, signed)| **signed == counted)
+            .map(|(key, _)| key.label.as_str())
             .collect();
         labels.join(", ")
     };
     let message = format!(
-        "step `{}` needs links by {} of its functionaries and has them by {}",
-        step.name,
-        step.threshold,
-        signers.len()
+        "step `{}` needs links by {} of its functionaries and has them by {signed}",
+        step.name, step.threshold,
     );
     Finding::new(Code::ThresholdNotMet, at, message)
-        .expected(&format!(
-            "{} of: {}",
-            step.threshold - signers.len() as u64,
-            labels(false)
-        ))
+        .expected(&format!("{} of: {}", step.threshold - signed, labels(false)))
         .found(&labels(true))
 }
 
@@ -872,9 +845,9 @@ fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, se
     /// How many paths a finding shows.
     const PATHS: usize = 10;
     let mut paths = first.link.materials.differences(&second.link.materials, PATHS);
-    paths.extend(first.link.products.differences(&second.link.products, PATHS));
-    paths.sort_unstable();
-    paths.dedup();
+    for path in first.link.products.differences(&second.link.products, PATHS) {
+        index::insert(&mut paths, path);
+    }
     let artifact = paths.first().cloned().unwrap_or_default();
     Finding::new(
         code,
@@ -983,19 +956,42 @@ impl Unconstrained {
     }
 }
 
-/// The documents of sublayouts whose payload stands under the names of several steps.
-fn reused<'e>(sublayouts: &[BoundSublayout<'e>]) -> BTreeSet<&'e str> {
-    let mut steps: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-    let canonical =
-        |sublayout: &BoundSublayout<'e>| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default();
-    for sublayout in sublayouts {
-        steps.entry(canonical(sublayout)).or_default().insert(sublayout.step);
-    }
-    sublayouts
+/// Which sublayouts have a payload that also stands under the name of another step.
+fn reused(sublayouts: &[BoundSublayout<'_>]) -> Vec<bool> {
+    let payloads: Vec<String> = sublayouts
         .iter()
-        .filter(|sublayout| steps.get(&canonical(sublayout)).is_some_and(|steps| steps.len() > 1))
-        .map(|sublayout| sublayout.document)
+        .map(|sublayout| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default())
+        .collect();
+    let step_of = |at: usize| sublayouts.get(at).map(|sublayout| sublayout.step);
+    let mut reused = vec![false; sublayouts.len()];
+    let index = Index::new(payloads.iter().map(String::as_str));
+    for same in index.as_slice().chunk_by(|(payload, _), (other, _)| payload == other) {
+        let mut steps = same.iter().map(|(_, at)| step_of(*at));
+        let first = steps.next();
+        if steps.any(|step| Some(step) != first) {
+            for (_, at) in same {
+                if let Some(reused) = reused.get_mut(*at) {
+                    *reused = true;
+                }
+            }
+        }
+    }
+    reused
+}
+
+/// The links of the steps that were counted, by the steps' names.
+fn named<'l, 'e>(layout: &'l Layout, counted: &'l [Option<Evidence<'e>>]) -> Vec<(&'l str, &'l Link<'e>)> {
+    layout
+        .steps
+        .iter()
+        .zip(counted)
+        .filter_map(|(step, evidence)| Some((step.name.as_str(), &evidence.as_ref()?.link)))
         .collect()
+}
+
+/// The name of a step that was not counted.
+fn not_counted<'l>((evidence, step): (&Option<Evidence<'_>>, &'l Step)) -> Option<&'l str> {
+    evidence.is_none().then_some(step.name.as_str())
 }
 
 fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]) -> StepReport {

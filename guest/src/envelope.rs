@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
+use crate::index::Index;
 use crate::json::{self, JsonError, Kind, Reader};
 use crate::limits;
 
@@ -250,16 +251,11 @@ impl<'a> RawSignature<'a> {
 
 /// Two letter cases of one keyid are one keyid.
 fn refuse_duplicate_keyids(signatures: &[Signature<'_>]) -> Result<(), EnvelopeError> {
-    let mut keyids: Vec<String> = signatures
+    let keyids: Vec<String> = signatures
         .iter()
         .filter_map(|signature| signature.keyid.as_deref().map(str::to_ascii_lowercase))
         .collect();
-    keyids.sort_unstable();
-    let twice = keyids
-        .iter()
-        .zip(keyids.iter().skip(1))
-        .find_map(|(keyid, next)| (keyid == next).then_some(keyid));
-    match twice {
+    match Index::new(keyids.iter().map(String::as_str)).first_twice() {
         Some(keyid) => Err(EnvelopeError::DuplicateKeyid(
             keyid.chars().take(limits::SHOWN).collect(),
         )),

@@ -4,20 +4,19 @@
 //! step, and a key of that very step has signed it. Anything else about it leaves it uncounted, with a warning: a stray
 //! file cannot deny a good chain.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::artifact::ArtifactError;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::layout::{AuthorisedKey, Layout, Step};
+use crate::index::Index;
+use crate::layout::{Layout, Step};
 use crate::limits::{self, Budget, Spent};
 use crate::link::{Link, LinkError};
 use crate::payload::{self, Kind};
-use crate::request::Document;
+use crate::request::{self, Document, InspectionResult};
 use crate::signature::{self, CheckError, Checked, Checker};
 use crate::verdict::{Code, Finding};
 
-/// Every document of a request by name, its envelope opened or not.
-pub type Documents<'r> = BTreeMap<&'r str, Result<Envelope<'r>, DocumentError>>;
+/// Every document of a request in order of the names, its envelope opened or not.
+pub struct Documents<'r>(Vec<(&'r str, Result<Envelope<'r>, DocumentError>)>);
 
 /// Why a document has no envelope that could count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,20 +29,58 @@ pub enum DocumentError {
     Envelope(#[from] EnvelopeError),
 }
 
-/// Opens the envelopes of documents.
-pub fn open(documents: &[Document]) -> Documents<'_> {
-    documents
-        .iter()
-        .map(|document| {
-            let bytes = &document.content.0;
-            let envelope = if bytes.len() > limits::DOCUMENT_BYTES {
-                Err(DocumentError::TooLarge(bytes.len()))
-            } else {
-                Envelope::parse(bytes).map_err(DocumentError::from)
-            };
-            (document.name.as_str(), envelope)
-        })
-        .collect()
+impl<'r> Documents<'r> {
+    /// Opens the envelopes of documents, no two of which have one name.
+    pub fn open(documents: &'r [Document]) -> Self {
+        let index = Index::new(documents.iter().map(|document| document.name.as_str()));
+        let inside = index.as_slice().iter().filter_map(|(name, at)| {
+            let bytes = &documents.get(*at)?.content.0;
+            Some((*name, opened(bytes, false)))
+        });
+        Self(inside.collect())
+    }
+
+    /// The documents whose names begin with `folder`, and the rest of their names.
+    fn under(&self, folder: &str) -> impl Iterator<Item = (&'r str, &'r str, &Result<Envelope<'r>, DocumentError>)> {
+        let first = self.0.partition_point(|(name, _)| *name < folder);
+        let from = self.0.get(first..).unwrap_or_default().iter();
+        from.map_while(move |(name, envelope)| Some((*name, name.strip_prefix(folder)?, envelope)))
+    }
+}
+
+/// Opens an envelope, if it is not too large; what the caller vouches for may also be a link without one.
+fn opened(bytes: &[u8], vouched: bool) -> Result<Envelope<'_>, DocumentError> {
+    if bytes.len() > limits::DOCUMENT_BYTES {
+        return Err(DocumentError::TooLarge(bytes.len()));
+    }
+    match Envelope::parse(bytes) {
+        Err(EnvelopeError::Bare("link")) if vouched => Ok(Envelope::bare(bytes)?),
+        parsed => Ok(parsed?),
+    }
+}
+
+/// Results of inspections in order of their places, their envelopes opened.
+pub struct Results<'r>(Vec<(String, Result<Envelope<'r>, DocumentError>)>);
+
+impl<'r> Results<'r> {
+    /// Opens results, no two of which are of one inspection. A link may be bare, for the caller vouches for it.
+    pub fn open(results: &'r [InspectionResult]) -> Self {
+        let mut list: Vec<_> = results
+            .iter()
+            .map(|result| (result.place(), opened(&result.content.0, true)))
+            .collect();
+        let order = Index::new(list.iter().map(|(place, _)| place.as_str())).into_order();
+        order.apply(&mut list);
+        Self(list)
+    }
+
+    /// The result of an inspection of the layout at `at`.
+    pub fn get(&self, at: &[String], name: &str) -> Option<&Result<Envelope<'r>, DocumentError>> {
+        let place = request::place_of(at, name);
+        let found = self.0.partition_point(|(other, _)| *other < place);
+        let (other, result) = self.0.get(found)?;
+        (*other == place).then_some(result)
+    }
 }
 
 /// A document that counts for a step.
@@ -78,7 +115,7 @@ pub struct BoundSublayout<'e> {
 #[derive(Debug, Default)]
 pub struct Collected<'e> {
     /// Links by step's place.
-    pub links: BTreeMap<usize, Vec<Evidence<'e>>>,
+    pub links: Vec<Vec<Evidence<'e>>>,
     /// Sublayouts in order of their documents' names.
     pub sublayouts: Vec<BoundSublayout<'e>>,
     /// Why documents do not count, and what is odd about those that do.
@@ -111,24 +148,15 @@ pub fn collect<'e>(
     layout: &Layout,
     judge: &mut Judge<'_>,
 ) -> Result<Collected<'e>, Spent> {
-    let places: BTreeMap<&str, usize> = layout
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(place, step)| (step.name.as_str(), place))
-        .collect();
     let mut collector = Collector {
         layout,
-        places,
+        places: layout.index(),
         at,
         judge,
         collected: Collected::default(),
     };
-    let inside = documents
-        .range::<str, _>((std::ops::Bound::Included(folder), std::ops::Bound::Unbounded))
-        .map_while(|(name, envelope)| Some((*name, name.strip_prefix(folder)?, envelope)))
-        .filter(|(_, file, _)| !file.contains('/'));
-    for (name, file, envelope) in inside {
+    collector.collected.links.resize_with(layout.steps.len(), Vec::new);
+    for (name, file, envelope) in documents.under(folder).filter(|(_, file, _)| !file.contains('/')) {
         match envelope {
             Err(error) => collector.unopened(name, error),
             Ok(envelope) => collector.document(name, file, envelope)?,
@@ -139,7 +167,7 @@ pub fn collect<'e>(
 
 struct Collector<'c, 'e, 'j> {
     layout: &'c Layout,
-    places: BTreeMap<&'c str, usize>,
+    places: Index<'c>,
     at: &'c [String],
     judge: &'c mut Judge<'j>,
     collected: Collected<'e>,
@@ -190,7 +218,11 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let Some(&place) = self.places.get(&*link.name) else {
+        let Some((place, step)) = self
+            .places
+            .get(&link.name)
+            .and_then(|at| Some((at, self.layout.steps.get(at)?)))
+        else {
             self.warn(
                 Code::StepUnknown,
                 None,
@@ -202,14 +234,13 @@ impl<'e> Collector<'_, 'e, '_> {
             );
             return Ok(());
         };
-        let Some(step) = self.layout.steps.get(place) else {
-            return Ok(());
-        };
-        let signers = signers(envelope, &message, &step.authorised.iter().enumerate(), self.judge)?;
+        let signers = signers(envelope, &message, step, None, self.judge)?;
         drop(message);
         self.report(&signers, step, place, document, envelope);
-        if !signers.valid.is_empty() {
-            self.collected.links.entry(place).or_default().push(Evidence {
+        if !signers.valid.is_empty()
+            && let Some(links) = self.collected.links.get_mut(place)
+        {
+            links.push(Evidence {
                 document,
                 link,
                 signers: signers.valid,
@@ -261,12 +292,7 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let candidate = step
-            .authorised
-            .iter()
-            .enumerate()
-            .filter(|(key, _)| *key == binding.signer);
-        let signers = signers(envelope, &message, &candidate, self.judge)?;
+        let signers = signers(envelope, &message, step, Some(binding.signer), self.judge)?;
         self.report(&signers, step, binding.step, document, envelope);
         if !signers.valid.is_empty() {
             self.collected.sublayouts.push(BoundSublayout {
@@ -330,40 +356,44 @@ impl<'e> Collector<'_, 'e, '_> {
     }
 }
 
-/// Checks the signatures on a document by the keys that may sign it. One valid signature of a key is enough for that key.
-fn signers<'k>(
+/// Checks the signatures on a document by the keys that may sign it, or by one of them alone. One valid signature of a
+/// key is enough for that key.
+fn signers(
     envelope: &Envelope<'_>,
     message: &[u8],
-    keys: &(impl Iterator<Item = (usize, &'k AuthorisedKey)> + Clone),
+    step: &Step,
+    only: Option<usize>,
     judge: &mut Judge<'_>,
 ) -> Result<Signers, Spent> {
-    let (mut valid, mut invalid) = (BTreeSet::new(), BTreeSet::new());
+    let mut standing: Vec<Option<Checked>> = vec![None; step.authorised.len()];
     let mut unchecked = None;
     for signature in &envelope.signatures {
         let folded = signature.keyid.as_ref().map(|keyid| keyid.to_ascii_lowercase());
-        for (place, key) in keys.clone() {
+        for (place, (key, standing)) in step.authorised.iter().zip(&mut standing).enumerate() {
             let named = folded.as_ref().is_none_or(|keyid| key.names.contains(keyid));
-            if !named || valid.contains(&place) {
+            if !named || *standing == Some(Checked::Valid) || only.is_some_and(|only| only != place) {
                 continue;
             }
             match signature::check(&key.key, message, &signature.bytes, judge.budget, judge.checker) {
-                Ok(Checked::Valid) => {
-                    valid.insert(place);
-                }
                 // Without a keyid it was only a guess that this key might have signed.
                 Ok(Checked::Invalid) if folded.is_none() => {}
-                Ok(Checked::Invalid) => {
-                    invalid.insert(place);
-                }
+                Ok(checked) => *standing = Some(checked),
                 Err(CheckError::Unchecked(why)) => unchecked = Some(why),
                 Err(CheckError::Spent(spent)) => return Err(spent),
             }
         }
     }
-    invalid.retain(|place| !valid.contains(place));
+    let (mut valid, mut invalid) = (Vec::new(), Vec::new());
+    for (place, checked) in standing.into_iter().enumerate() {
+        match checked {
+            Some(Checked::Valid) => valid.push(place),
+            Some(Checked::Invalid) => invalid.push(place),
+            None => {}
+        }
+    }
     Ok(Signers {
-        valid: valid.into_iter().collect(),
-        invalid: invalid.into_iter().collect(),
+        valid,
+        invalid,
         unchecked,
     })
 }
@@ -375,12 +405,12 @@ struct Binding {
     folder: String,
 }
 
-fn bind(file: &str, layout: &Layout, places: &BTreeMap<&str, usize>) -> Result<Binding, Code> {
+fn bind(file: &str, layout: &Layout, places: &Index<'_>) -> Result<Binding, Code> {
     let (name, keyid) = file
         .strip_suffix(".link")
         .and_then(|stem| stem.rsplit_once('.'))
         .ok_or(Code::SublayoutUnbound)?;
-    let &place = places.get(name).ok_or(Code::SublayoutUnbound)?;
+    let place = places.get(name).ok_or(Code::SublayoutUnbound)?;
     let keys = layout
         .steps
         .get(place)

@@ -2,15 +2,32 @@
 //!
 //! Each list has a queue of artifact names. Each rule consumes what it covers; DISALLOW and REQUIRE alone can fail.
 
-use std::collections::BTreeMap;
-
 use crate::artifact::{Artifact, Cursor};
+use crate::index::Index;
 use crate::limits::{Budget, Spent};
 use crate::link::Link;
 use crate::rule::{self, Match, Rule, Side};
 
 /// The links that MATCH rules may refer to, by step or inspection.
-pub type Links<'l, 'a> = BTreeMap<&'l str, &'l Link<'a>>;
+pub struct Links<'l, 'a> {
+    index: Index<'l>,
+    links: Vec<&'l Link<'a>>,
+}
+
+impl<'l, 'a> Links<'l, 'a> {
+    /// Links by names, of which no two are equal.
+    pub fn new(named: &[(&'l str, &'l Link<'a>)]) -> Self {
+        Self {
+            index: Index::new(named.iter().map(|(name, _)| *name)),
+            links: named.iter().map(|(_, link)| *link).collect(),
+        }
+    }
+
+    /// The link of that name.
+    pub fn get(&self, name: &str) -> Option<&'l Link<'a>> {
+        self.links.get(self.index.get(name)?).copied()
+    }
+}
 
 /// What became of the queue of one list. Artifacts are meant by their place in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,7 +136,7 @@ pub fn mismatch<'l, 'a>(
             continue;
         };
         if rule.pattern.matches(rest, budget)? {
-            let other = links.get(rule.from.as_str()).map(|link| side_of(link, rule.side));
+            let other = links.get(&rule.from).map(|link| side_of(link, rule.side));
             return Ok(Some(Mismatch {
                 rule: index,
                 from: &rule.from,
@@ -176,7 +193,7 @@ impl<'c, 'a> Cover<'c, 'a> {
             Rule::Create(pattern) => Self::Created(pattern, link.materials.cursor()),
             Rule::Delete(pattern) => Self::Deleted(pattern, link.products.cursor()),
             Rule::Modify(pattern) => Self::Modified(pattern, link.materials.cursor(), link.products.cursor()),
-            Rule::Match(rule) => match links.get(rule.from.as_str()) {
+            Rule::Match(rule) => match links.get(&rule.from) {
                 Some(other) => Self::Matched(rule, side_of(other, rule.side).cursor()),
                 None => Self::Nothing,
             },

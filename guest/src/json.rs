@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+use crate::index::Index;
 use crate::limits;
 
 /// Why a text is not the JSON that was asked for. Offsets count bytes from the beginning of the text.
@@ -82,6 +83,16 @@ pub enum Kind {
 struct Member<'a> {
     key: Cow<'a, str>,
     begins: usize,
+}
+
+/// An object that is being read.
+struct Object {
+    /// The place of its first member among those of all open objects.
+    first: usize,
+    /// Where its first member begins in the canonical form.
+    body: usize,
+    /// Whether its keys ascend so far.
+    ordered: bool,
 }
 
 /// A position in a text, pulled forward value by value.
@@ -159,79 +170,22 @@ impl<'a> Reader<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.open(b'{', "an object")?;
-        let first = self.members.len();
-        let body = self.canonical.as_ref().map_or(0, String::len);
-        let mut ordered = true;
-        self.white_space();
-        if self.byte() == Some(b'}') {
-            return {
-                self.close('}');
-                Ok(())
-            };
-        }
-        loop {
-            self.white_space();
-            let begins = self.canonical.as_ref().map_or(0, String::len);
-            let key = self.string()?;
-            ordered &= self
-                .members
-                .get(first..)
-                .and_then(<[_]>::last)
-                .is_none_or(|last| *last.key < *key);
-            self.members.push(Member {
-                key: key.clone(),
-                begins,
-            });
-            self.white_space();
-            self.punctuation(b':', "`:`")?;
-            self.emit(':');
+        let mut object = self.open_object()?;
+        while let Some(key) = self.next_key(&mut object)? {
             member(self, key)?;
-            self.white_space();
-            match self.byte() {
-                Some(b',') => {
-                    self.position += 1;
-                    self.emit(',');
-                }
-                Some(b'}') => break,
-                _ => return Err(self.expected("`,` or `}`").into()),
-            }
         }
-        if !ordered {
-            self.order_members(first, body)?;
-        }
-        self.members.truncate(first);
-        self.close('}');
         Ok(())
     }
 
     /// Reads an array; `element` is called before each element and must read it.
     pub fn array<E: From<JsonError>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.open(b'[', "an array")?;
-        self.white_space();
-        if self.byte() == Some(b']') {
-            return {
-                self.close(']');
-                Ok(())
-            };
-        }
-        loop {
+        let mut first = true;
+        while self.another(std::mem::take(&mut first), b']', "`,` or `]`")? {
             element(self)?;
-            self.white_space();
-            match self.byte() {
-                Some(b',') => {
-                    self.position += 1;
-                    self.emit(',');
-                }
-                Some(b']') => {
-                    return {
-                        self.close(']');
-                        Ok(())
-                    };
-                }
-                _ => return Err(self.expected("`,` or `]`").into()),
-            }
         }
+        self.close(']');
+        Ok(())
     }
 
     /// Reads a string; borrowed from the text where that has no escapes.
@@ -381,29 +335,69 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn open_object(&mut self) -> Result<Object, JsonError> {
+        self.open(b'{', "an object")?;
+        Ok(Object {
+            first: self.members.len(),
+            body: self.written(),
+            ordered: true,
+        })
+    }
+
+    /// Reads the next key of an object up to its value, or closes the object.
+    fn next_key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
+        let first = self.members.len() == object.first;
+        if !self.another(first, b'}', "`,` or `}`")? {
+            if !object.ordered {
+                self.order_members(object.first, object.body)?;
+            }
+            self.members.truncate(object.first);
+            self.close('}');
+            return Ok(None);
+        }
+        self.white_space();
+        let begins = self.written();
+        let key = self.string()?;
+        let last = self.members.get(object.first..).and_then(<[_]>::last);
+        object.ordered &= last.is_none_or(|last| *last.key < *key);
+        self.members.push(Member {
+            key: key.clone(),
+            begins,
+        });
+        self.white_space();
+        self.punctuation(b':', "`:`")?;
+        self.emit(':');
+        Ok(Some(key))
+    }
+
+    /// How much of the canonical form is written.
+    fn written(&self) -> usize {
+        self.canonical.as_ref().map_or(0, String::len)
+    }
+
     /// Sorts the members of the object that is being closed, refuses a key that stands twice, and puts the canonical
     /// form into order of code points. Only reached for objects whose keys do not ascend as they stand.
     #[cold]
     fn order_members(&mut self, first: usize, body: usize) -> Result<(), JsonError> {
-        let offset = self.position;
-        let mut ends: Vec<usize> = self.members.iter().skip(first + 1).map(|m| m.begins - 1).collect();
-        ends.push(self.canonical.as_ref().map_or(0, String::len));
-        let mut members: Vec<(Member<'a>, usize)> = self.members.drain(first..).zip(ends).collect();
-        members.sort_by(|(a, _), (b, _)| a.key.cmp(&b.key));
-        if members.is_sorted_by(|(a, _), (b, _)| a.key < b.key) {
-            if let Some(canonical) = &mut self.canonical {
-                let unordered = canonical.split_off(body);
-                for (at, (member, end)) in members.iter().enumerate() {
-                    if at > 0 {
-                        canonical.push(',');
-                    }
-                    canonical.push_str(unordered.get(member.begins - body..end - body).unwrap_or_default());
-                }
-            }
-            Ok(())
-        } else {
-            Err(JsonError::DuplicateKey { offset })
+        let members = self.members.get(first..).unwrap_or_default();
+        let index = Index::new(members.iter().map(|member| &*member.key));
+        if index.twice().is_some() {
+            return Err(JsonError::DuplicateKey { offset: self.position });
         }
+        if let Some(canonical) = &mut self.canonical {
+            let unordered = canonical.split_off(body);
+            let begin = |place| members.get(place).map(|member: &Member<'_>| member.begins - body);
+            for (at, (_, place)) in index.as_slice().iter().enumerate() {
+                if at > 0 {
+                    canonical.push(',');
+                }
+                // A member ends before the comma of the next.
+                let begins = begin(*place).unwrap_or_default();
+                let ends = begin(place + 1).map_or(unordered.len(), |next| next - 1);
+                canonical.push_str(unordered.get(begins..ends).unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 
     fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), JsonError> {
@@ -415,6 +409,21 @@ impl<'a> Reader<'a> {
             return Err(JsonError::Depth { offset: self.position });
         }
         Ok(())
+    }
+
+    /// Whether another member or element comes; its comma is read, and the closing bracket left.
+    fn another(&mut self, first: bool, bracket: u8, expected: &'static str) -> Result<bool, JsonError> {
+        self.white_space();
+        match self.byte() {
+            Some(byte) if byte == bracket => Ok(false),
+            _ if first => Ok(true),
+            Some(b',') => {
+                self.position += 1;
+                self.emit(',');
+                Ok(true)
+            }
+            _ => Err(self.expected(expected)),
+        }
     }
 
     fn close(&mut self, bracket: char) {

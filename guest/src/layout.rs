@@ -4,10 +4,8 @@
 //! knows but cannot check is kept as [`Layout::unsupported`], and what it does not know as a [`Notice`]; neither
 //! vanishes.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::envelope::EnvelopeError;
+use crate::index::{self, Index};
 use crate::instant::Instant;
 use crate::json::{JsonError, Kind, Reader};
 use crate::key::{KeyError, PublicKey};
@@ -15,6 +13,7 @@ use crate::limits::{self, Limit, Spent};
 use crate::link;
 use crate::parameter::{self, ParameterError, Parameters};
 use crate::rule::{Rule, RuleError};
+use std::borrow::Cow;
 
 /// A layout.
 #[derive(Clone, Debug)]
@@ -196,6 +195,11 @@ pub struct Reading<'p> {
 }
 
 impl Layout {
+    /// The places of its steps by their names.
+    pub(crate) fn index(&self) -> Index<'_> {
+        Index::new(self.steps.iter().map(|step| step.name.as_str()))
+    }
+
     /// Reads a payload that must be a layout.
     pub fn read(reader: &mut Reader<'_>, reading: Reading<'_>) -> Result<Self, LayoutError> {
         let mut parts = Parts::new(reading);
@@ -220,7 +224,7 @@ struct Parts<'p> {
     kind: Option<String>,
     steps: Option<Vec<RawStep>>,
     inspections: Option<Vec<Inspection>>,
-    keys: Option<BTreeMap<String, Option<PublicKey>>>,
+    keys: Option<Vec<(String, Option<PublicKey>)>>,
     expires: Option<Instant>,
     unsupported: Vec<String>,
     notices: Vec<Notice>,
@@ -455,9 +459,10 @@ impl<'p> Parts<'p> {
         Ok(rules)
     }
 
-    fn keys(&mut self, reader: &mut Reader<'_>) -> Result<BTreeMap<String, Option<PublicKey>>, LayoutError> {
-        let mut keys = BTreeMap::new();
-        let mut folded = BTreeSet::new();
+    /// The keys in order of their labels; none for one that can never count.
+    fn keys(&mut self, reader: &mut Reader<'_>) -> Result<Vec<(String, Option<PublicKey>)>, LayoutError> {
+        let mut keys: Vec<(String, Option<PublicKey>)> = Vec::new();
+        let mut folded = Vec::new();
         reader.object(|reader, label| {
             let raw = RawKey::read(reader)?;
             if raw.keyid.as_deref() != Some(label) {
@@ -466,12 +471,14 @@ impl<'p> Parts<'p> {
                     found: shown(raw.keyid.as_deref().unwrap_or_default()),
                 });
             }
-            if !folded.insert(label.to_ascii_lowercase()) {
+            if !index::insert(&mut folded, label.to_ascii_lowercase()) {
                 return Err(LayoutError::KeyidCase(shown(label)));
             }
-            keys.insert(label.to_owned(), self.key(label, raw)?);
+            keys.push((label.to_owned(), self.key(label, raw)?));
             within_limit(keys.len(), Limit::Keys)
         })?;
+        let order = Index::new(keys.iter().map(|(label, _)| label.as_str())).into_order();
+        order.apply(&mut keys);
         Ok(keys)
     }
 
@@ -525,11 +532,10 @@ impl<'p> Parts<'p> {
             .iter()
             .map(|step| &step.name)
             .chain(inspections.iter().map(|inspection| &inspection.name));
-        let mut unique = BTreeSet::new();
-        for name in names {
-            if !unique.insert(name) {
-                return Err(LayoutError::DuplicateName(name.clone()));
-            }
+        let names: Vec<&String> = names.collect();
+        let twice = Index::new(names.iter().map(|name| name.as_str())).twice();
+        if let Some(name) = twice.and_then(|at| names.get(at)) {
+            return Err(LayoutError::DuplicateName((*name).clone()));
         }
         let keys = authorisable(keys, self.reading.asserted.unwrap_or_default());
         Ok(Layout {
@@ -588,7 +594,7 @@ impl RawStep {
 }
 
 /// Every usable key of a layout and of the caller, with all its names.
-fn authorisable(keys: BTreeMap<String, Option<PublicKey>>, asserted: &[(String, PublicKey)]) -> Vec<AuthorisedKey> {
+fn authorisable(keys: Vec<(String, Option<PublicKey>)>, asserted: &[(String, PublicKey)]) -> Vec<AuthorisedKey> {
     keys.into_iter()
         .filter_map(|(label, key)| Some((label, key?)))
         .chain(asserted.iter().cloned())

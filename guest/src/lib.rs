@@ -16,6 +16,7 @@ mod der;
 pub mod envelope;
 pub mod evidence;
 pub mod flow;
+pub mod index;
 pub mod instant;
 pub mod json;
 pub mod key;

@@ -52,9 +52,11 @@ impl fmt::Display for Filled {
 impl Parameters {
     /// Parameters by name. Names are `[A-Za-z0-9_-]+`.
     pub fn new(values: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self {
-            values: values.into_iter().collect(),
+        let mut parameters = Self::default();
+        for (name, value) in values {
+            parameters.values.insert(name, value);
         }
+        parameters
     }
 
     /// Whether any value is given. If none is, braces are literal.

@@ -1,10 +1,12 @@
 //! What is asked: bytes, trust, and the time to judge at. Its serde form is the JSON form of a request
 //! (`wit/request.schema.json`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::canonical;
+use crate::index::Index;
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter;
@@ -211,19 +213,16 @@ impl Request {
         if total > limits::TOTAL_BYTES {
             return Err(Spent(Limit::TotalBytes).into());
         }
-        let mut names = BTreeSet::new();
-        if let Some(twice) = self.documents.iter().find(|document| !names.insert(&document.name)) {
+        let names = Index::new(self.documents.iter().map(|document| document.name.as_str()));
+        if let Some(twice) = names.twice().and_then(|at| self.documents.get(at)) {
             return Err(RequestError::DuplicateDocument(shown(&twice.name)));
         }
         if let Some(name) = self.parameters.keys().find(|name| !parameter::is_name(name)) {
             return Err(RequestError::ParameterName(shown(name)));
         }
-        let mut places = BTreeSet::new();
-        if let Some(twice) = self
-            .inspections
-            .iter()
-            .find(|result| !places.insert((&result.at, &result.name)))
-        {
+        let places: Vec<String> = self.inspections.iter().map(InspectionResult::place).collect();
+        let places = Index::new(places.iter().map(String::as_str));
+        if let Some(twice) = places.twice().and_then(|at| self.inspections.get(at)) {
             return Err(RequestError::DuplicateInspection(shown(&twice.name)));
         }
         match self.subjects.iter().position(|subject| !subject.is_comparable()) {
@@ -250,16 +249,15 @@ impl Request {
                 Ok(Anchor::SignedBy(keys?))
             }
             Trust::Asserted(keys) => {
-                let mut labels = BTreeSet::new();
-                keys.iter()
-                    .map(|named| {
-                        if !labels.insert(&named.label) {
-                            return Err(RequestError::DuplicateLabel(shown(&named.label)));
-                        }
-                        Ok((named.label.clone(), named.key.decode(&named.label)?))
-                    })
-                    .collect::<Result<_, _>>()
-                    .map(Anchor::Asserted)
+                let twice = Index::new(keys.iter().map(|named| named.label.as_str())).twice();
+                let mut decoded = Vec::with_capacity(keys.len());
+                for (at, named) in keys.iter().enumerate() {
+                    if twice == Some(at) {
+                        return Err(RequestError::DuplicateLabel(shown(&named.label)));
+                    }
+                    decoded.push((named.label.clone(), named.key.decode(&named.label)?));
+                }
+                Ok(Anchor::Asserted(decoded))
             }
         }
     }
@@ -297,6 +295,23 @@ impl Key {
             names,
         })
     }
+}
+
+impl InspectionResult {
+    /// [`place_of`] its inspection.
+    pub(crate) fn place(&self) -> String {
+        place_of(&self.at, &self.name)
+    }
+}
+
+/// The folders that lead to an inspection and its name as one text, different for different places.
+pub(crate) fn place_of(at: &[String], name: &str) -> String {
+    let mut place = String::new();
+    for folder in at {
+        canonical::write_string(&mut place, folder);
+    }
+    canonical::write_string(&mut place, name);
+    place
 }
 
 impl Subject {

@@ -31,12 +31,12 @@ pub fn find(
     for (place, subject) in subjects.iter().enumerate() {
         let mut found = None;
         for &at in &producers {
-            if let Some(evidence) = judgement.links.get(&at) {
+            if let Some(evidence) = judgement.evidence(at) {
                 found = found.or(product(subject, evidence, budget)?.map(|name| (at, Side::Products, name)));
             }
         }
         if let Some(last) = last
-            && let Some(evidence) = judgement.links.get(&last)
+            && let Some(evidence) = judgement.evidence(last)
         {
             found = found
                 .or(passed_on(subject, evidence, &judgement.passed_on, budget)?

@@ -1,19 +1,17 @@
 //! The two questions that a host asks: what is needed, and what is the verdict.
 
-use std::collections::BTreeMap;
-
 use sha2::{Digest as _, Sha256};
 
-use crate::chain::{self, Judgement, Results, Standing, Verification};
+use crate::chain::{self, Judgement, Standing, Verification};
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::evidence::{self, DocumentError, Documents};
+use crate::evidence::{Documents, Results};
 use crate::instant::Instant;
 use crate::layout::{Layout, LayoutError, Reading};
 use crate::limits::{self, Budget, Limit, Spent};
 use crate::parameter::Parameters;
 use crate::payload;
 use crate::plan::Requirements;
-use crate::request::{Anchor, InspectionResult, Request, RequestError};
+use crate::request::{Anchor, Request, RequestError};
 use crate::signature::Checker;
 use crate::subject;
 use crate::trust;
@@ -124,9 +122,14 @@ impl<'r> Sources<'r> {
         request.check().map_err(|error| request_error(&error))?;
         Ok(Self {
             anchor: request.anchor().map_err(|error| request_error(&error))?,
-            documents: evidence::open(&request.documents),
-            results: results(&request.inspections),
-            parameters: Parameters::new(request.parameters.clone()),
+            documents: Documents::open(&request.documents),
+            results: Results::open(&request.inspections),
+            parameters: Parameters::new(
+                request
+                    .parameters
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            ),
         })
     }
 
@@ -251,22 +254,6 @@ impl Trusted {
         cut(&mut verdict);
         Self::Doubted(Box::new(verdict))
     }
-}
-
-/// Opens the results of inspections; a link may be bare, for the caller vouches for it.
-fn results(results: &[InspectionResult]) -> Results<'_> {
-    results
-        .iter()
-        .map(|result| {
-            let bytes = &result.content.0;
-            let envelope = match Envelope::parse(bytes) {
-                _ if bytes.len() > limits::DOCUMENT_BYTES => Err(DocumentError::TooLarge(bytes.len())),
-                Err(EnvelopeError::Bare("link")) => Envelope::bare(bytes).map_err(DocumentError::from),
-                parsed => parsed.map_err(DocumentError::from),
-            };
-            ((result.at.clone(), result.name.clone()), envelope)
-        })
-        .collect::<BTreeMap<_, _>>()
 }
 
 fn summary(judgement: &mut Judgement<'_>, layout: &Layout, with_link: bool) -> Summary {

@@ -1,5 +1,7 @@
 //! What comes in: the contract's request as the verifier's. Bytes move, nothing is copied.
 
+use std::collections::BTreeMap;
+
 use linkgate_verifier::request::{
     Content, Document, InspectionResult, Key, NamedKey, Options, Request, Subject, Trust,
 };
@@ -7,6 +9,10 @@ use linkgate_verifier::request::{
 use crate::bindings::exports::linkgate::verifier::verification as wit;
 
 pub(crate) fn request(request: wit::Request) -> Request {
+    let mut parameters = BTreeMap::new();
+    for parameter in request.parameters {
+        parameters.insert(parameter.name, parameter.value);
+    }
     Request {
         layout: Content(request.layout),
         trust: match request.trust {
@@ -15,11 +21,7 @@ pub(crate) fn request(request: wit::Request) -> Request {
         },
         documents: request.documents.into_iter().map(document).collect(),
         inspections: request.inspections.into_iter().map(inspection).collect(),
-        parameters: request
-            .parameters
-            .into_iter()
-            .map(|parameter| (parameter.name, parameter.value))
-            .collect(),
+        parameters,
         subjects: request.subjects.into_iter().map(subject).collect(),
         options: Options {
             strict: request.options.strict,
@@ -57,12 +59,12 @@ fn inspection(result: wit::InspectionResult) -> InspectionResult {
 }
 
 fn subject(subject: wit::Subject) -> Subject {
+    let mut digests = BTreeMap::new();
+    for digest in subject.digests {
+        digests.insert(digest.algorithm, digest.value);
+    }
     Subject {
         name: subject.name,
-        digests: subject
-            .digests
-            .into_iter()
-            .map(|digest| (digest.algorithm, digest.value))
-            .collect(),
+        digests,
     }
 }
