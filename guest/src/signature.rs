@@ -10,10 +10,8 @@
 //! - RSA (RFC 8017): as long as the modulus, and below it.
 
 use rsa::signature::Verifier as _;
-use rsa::{BoxedUint, RsaPublicKey};
-use sha2::digest::const_oid::AssociatedOid;
-use sha2::digest::{Digest, FixedOutputReset};
-use sha2::{Sha256, Sha384, Sha512};
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::der::Der;
 use crate::key::{Curve, Material, PublicKey, Scheme};
@@ -263,39 +261,35 @@ fn fixed_numbers(signature: &[u8], octets: usize) -> Result<Vec<u8>, Unsound> {
     Ok(numbers)
 }
 
-/// The arithmetic of an RSA signature, by the key's scheme.
+/// The arithmetic of an RSA signature, by the key's scheme. RSASSA-PKCS1-V1_5-VERIFY (RFC 8017, section 8.2.2) compares the
+/// recovered block with the one encoding, whose parameters are NULL.
+#[inline(never)]
 fn rsa(modulus: &[u8], exponent: &[u8], scheme: Scheme, message: &[u8], signature: &[u8]) -> bool {
     let modulus = BoxedUint::from_be_slice_vartime(modulus);
     let exponent = BoxedUint::from_be_slice_vartime(exponent);
     let Ok(key) = RsaPublicKey::new(modulus, exponent) else {
         return false;
     };
-    match scheme {
-        Scheme::RsassaPssSha256 => pss::<Sha256>(key, message, signature),
-        Scheme::RsassaPssSha384 => pss::<Sha384>(key, message, signature),
-        Scheme::RsassaPssSha512 => pss::<Sha512>(key, message, signature),
-        Scheme::RsaPkcs1v15Sha256 => pkcs1v15::<Sha256>(key, message, signature),
-        Scheme::RsaPkcs1v15Sha384 => pkcs1v15::<Sha384>(key, message, signature),
-        Scheme::RsaPkcs1v15Sha512 => pkcs1v15::<Sha512>(key, message, signature),
-        Scheme::Ed25519 | Scheme::EcdsaSha2Nistp256 | Scheme::EcdsaSha2Nistp384 | Scheme::EcdsaSha2Nistp521 => false,
-    }
+    let checked = match scheme {
+        Scheme::RsassaPssSha256 => key.verify(pss::<Sha256>(), &Sha256::digest(message), signature),
+        Scheme::RsassaPssSha384 => key.verify(pss::<Sha384>(), &Sha384::digest(message), signature),
+        Scheme::RsassaPssSha512 => key.verify(pss::<Sha512>(), &Sha512::digest(message), signature),
+        Scheme::RsaPkcs1v15Sha256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signature),
+        Scheme::RsaPkcs1v15Sha384 => key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signature),
+        Scheme::RsaPkcs1v15Sha512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signature),
+        Scheme::Ed25519 | Scheme::EcdsaSha2Nistp256 | Scheme::EcdsaSha2Nistp384 | Scheme::EcdsaSha2Nistp521 => {
+            return false;
+        }
+    };
+    checked.is_ok()
 }
 
 /// RSASSA-PSS-VERIFY (RFC 8017, section 8.1.2) with the salt's length found from the padding, so that any is accepted.
-fn pss<D: Digest + FixedOutputReset>(key: RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
-    rsa::pss::Signature::try_from(signature).is_ok_and(|signature| {
-        let key = rsa::pss::VerifyingKey::<D>::new_with_auto_salt_len(key);
-        key.verify(message, &signature).is_ok()
-    })
-}
-
-/// RSASSA-PKCS1-V1_5-VERIFY (RFC 8017, section 8.2.2): the recovered block is compared with the one encoding, whose
-/// parameters are NULL.
-fn pkcs1v15<D: Digest + AssociatedOid>(key: RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
-    rsa::pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| {
-        let key = rsa::pkcs1v15::VerifyingKey::<D>::new(key);
-        key.verify(message, &signature).is_ok()
-    })
+fn pss<D: Digest>() -> Pss<D> {
+    Pss {
+        salt_len: None,
+        ..Pss::new()
+    }
 }
 
 #[cfg(test)]
