@@ -371,6 +371,7 @@ impl<'a> Reader<'a> {
     }
 
     /// How much of the canonical form is written.
+    #[inline]
     fn written(&self) -> usize {
         self.canonical.as_ref().map_or(0, String::len)
     }
@@ -412,6 +413,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether another member or element comes; its comma is read, and the closing bracket left.
+    #[inline]
     fn another(&mut self, first: bool, bracket: u8, expected: &'static str) -> Result<bool, JsonError> {
         self.white_space();
         match self.byte() {
@@ -432,6 +434,7 @@ impl<'a> Reader<'a> {
         self.emit(bracket);
     }
 
+    #[inline]
     fn emit(&mut self, punctuation: char) {
         if let Some(canonical) = &mut self.canonical {
             canonical.push(punctuation);
@@ -443,12 +446,14 @@ impl<'a> Reader<'a> {
         self.text.as_bytes().get(self.position).copied()
     }
 
+    #[inline]
     fn white_space(&mut self) {
         while matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.position += 1;
         }
     }
 
+    #[inline]
     fn punctuation(&mut self, byte: u8, expected: &'static str) -> Result<(), JsonError> {
         if self.byte() == Some(byte) {
             self.position += 1;

@@ -323,12 +323,7 @@ impl<'p> Parts<'p> {
                 "expected_materials" => materials = raw_rules(reader)?,
                 "expected_products" => products = raw_rules(reader)?,
                 "expected_command" => command = link::strings(reader)?,
-                _ => {
-                    reader.peek()?;
-                    let begins = reader.position();
-                    reader.skip()?;
-                    others.push((key.to_owned(), reader.since(begins).to_owned()));
-                }
+                _ => set_aside(reader, key, &mut others)?,
             }
             Ok::<_, LayoutError>(())
         })?;
@@ -355,12 +350,7 @@ impl<'p> Parts<'p> {
                 "run" => run = Some(link::strings(reader)?),
                 "expected_materials" => materials = raw_rules(reader)?,
                 "expected_products" => products = raw_rules(reader)?,
-                _ => {
-                    reader.peek()?;
-                    let begins = reader.position();
-                    reader.skip()?;
-                    others.push((key.to_owned(), reader.since(begins).to_owned()));
-                }
+                _ => set_aside(reader, key, &mut others)?,
             }
             Ok::<_, LayoutError>(())
         })?;
@@ -604,6 +594,15 @@ fn authorisable(keys: Vec<(String, Option<PublicKey>)>, asserted: &[(String, Pub
             AuthorisedKey { label, key, names }
         })
         .collect()
+}
+
+/// Keeps a member's text until the name of what holds it is known.
+fn set_aside(reader: &mut Reader<'_>, field: &str, others: &mut Vec<(String, String)>) -> Result<(), JsonError> {
+    reader.peek()?;
+    let begins = reader.position();
+    reader.skip()?;
+    others.push((field.to_owned(), reader.since(begins).to_owned()));
+    Ok(())
 }
 
 /// A rule before its grammar is looked at.
