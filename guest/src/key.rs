@@ -12,7 +12,10 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use linkgate_arithmetic::is_ed25519_point;
 use sha2::{Digest as _, Sha256};
+
+pub use linkgate_arithmetic::Curve;
 
 use crate::der::{self, Der};
 use crate::{canonical, envelope, limits};
@@ -77,72 +80,21 @@ pub enum KeyError {
     Exponent(String),
 }
 
-/// A curve of ECDSA keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Curve {
-    /// NIST P-256, secp256r1
-    P256,
-    /// NIST P-384, secp384r1
-    P384,
-    /// NIST P-521, secp521r1
-    P521,
+/// Content of a curve's OBJECT IDENTIFIER (RFC 5480, section 2.1.1.1).
+const fn identifier_of(curve: Curve) -> &'static [u8] {
+    match curve {
+        Curve::P256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+        Curve::P384 => &[0x2b, 0x81, 0x04, 0x00, 0x22],
+        Curve::P521 => &[0x2b, 0x81, 0x04, 0x00, 0x23],
+    }
 }
 
-impl Curve {
-    const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
-
-    /// The curve's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::P256 => "P-256",
-            Self::P384 => "P-384",
-            Self::P521 => "P-521",
-        }
-    }
-
-    /// Octets of a coordinate, and of a number below the curve's order.
-    pub(crate) const fn octets(self) -> usize {
-        match self {
-            Self::P256 => 32,
-            Self::P384 => 48,
-            Self::P521 => 66,
-        }
-    }
-
-    /// Content of the curve's OBJECT IDENTIFIER (RFC 5480, section 2.1.1.1).
-    const fn identifier(self) -> &'static [u8] {
-        match self {
-            Self::P256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
-            Self::P384 => &[0x2b, 0x81, 0x04, 0x00, 0x22],
-            Self::P521 => &[0x2b, 0x81, 0x04, 0x00, 0x23],
-        }
-    }
-
-    const fn scheme(self) -> Scheme {
-        match self {
-            Self::P256 => Scheme::EcdsaSha2Nistp256,
-            Self::P384 => Scheme::EcdsaSha2Nistp384,
-            Self::P521 => Scheme::EcdsaSha2Nistp521,
-        }
-    }
-
-    /// The uncompressed form (SEC 1, section 2.3.3) of a point in compressed or uncompressed form. Nothing if it is in
-    /// another form (hybrid, compact), not on the curve, or infinity.
-    fn point(self, bytes: &[u8]) -> Option<Vec<u8>> {
-        if !matches!(bytes.first(), Some(2..=4)) {
-            return None;
-        }
-        match self {
-            Self::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
-                .map(|key| key.to_sec1_point(false).as_bytes().to_vec())
-                .ok(),
-            Self::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
-                .map(|key| key.to_sec1_point(false).as_bytes().to_vec())
-                .ok(),
-            Self::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
-                .map(|key| key.to_sec1_point(false).as_bytes().to_vec())
-                .ok(),
-        }
+/// The one scheme of a curve's keys.
+const fn scheme_of(curve: Curve) -> Scheme {
+    match curve {
+        Curve::P256 => Scheme::EcdsaSha2Nistp256,
+        Curve::P384 => Scheme::EcdsaSha2Nistp384,
+        Curve::P521 => Scheme::EcdsaSha2Nistp521,
     }
 }
 
@@ -170,7 +122,7 @@ pub enum Material {
 impl Material {
     fn ed25519(bytes: &[u8]) -> Result<Self, KeyError> {
         let point: [u8; 32] = bytes.try_into().map_err(|_| KeyError::Encoding("32 bytes"))?;
-        let sound = crate::signature::is_sound_point(&point) && ed25519_dalek::VerifyingKey::from_bytes(&point).is_ok();
+        let sound = crate::signature::is_sound_point(&point) && is_ed25519_point(&point);
         if sound {
             Ok(Self::Ed25519(point))
         } else {
@@ -222,7 +174,7 @@ impl Material {
                     .value(der::OBJECT_IDENTIFIER)
                     .ok_or(KeyError::Encoding("on a curve that is named"))?;
                 algorithm.end().ok_or(SPKI)?;
-                let curve = Curve::ALL.into_iter().find(|curve| curve.identifier() == named);
+                let curve = Curve::ALL.into_iter().find(|&curve| identifier_of(curve) == named);
                 Self::ecdsa(curve.ok_or_else(|| KeyError::Curve(shown(&der::dotted(named))))?, key)
             }
             RSA_ENCRYPTION => {
@@ -248,7 +200,7 @@ impl Material {
         let (algorithm, key) = match self {
             Self::Ed25519(point) => (identifier(ID_ED25519), point.to_vec()),
             Self::Ecdsa { curve, point } => (
-                [identifier(ID_EC_PUBLIC_KEY), identifier(curve.identifier())].concat(),
+                [identifier(ID_EC_PUBLIC_KEY), identifier(identifier_of(*curve))].concat(),
                 point.clone(),
             ),
             Self::Rsa { modulus, exponent } => (
@@ -282,7 +234,7 @@ impl Material {
     const fn default_scheme(&self) -> Scheme {
         match self {
             Self::Ed25519(_) => Scheme::Ed25519,
-            Self::Ecdsa { curve, .. } => curve.scheme(),
+            Self::Ecdsa { curve, .. } => scheme_of(*curve),
             Self::Rsa { .. } => Scheme::RsassaPssSha256,
         }
     }

@@ -9,9 +9,7 @@
 //! - ECDSA (FIPS 186-5): strict DER, r and s from 1 to n - 1. A high s is accepted, as both reference implementations do.
 //! - RSA (RFC 8017): as long as the modulus, and below it.
 
-use rsa::signature::Verifier as _;
-use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use linkgate_arithmetic::{Hash, Padding, Rsa, verify_ed25519};
 
 use crate::der::Der;
 use crate::key::{Curve, Material, PublicKey, Scheme};
@@ -135,10 +133,9 @@ fn cost(key: &PublicKey, message: &[u8]) -> u64 {
 
 /// A signature that passed every structural check for one key.
 enum Sound<'a> {
-    Ed25519(ed25519_dalek::Signature),
-    P256(p256::ecdsa::Signature),
-    P384(p384::ecdsa::Signature),
-    P521(p521::ecdsa::Signature),
+    Ed25519(&'a [u8; 64]),
+    /// r and s.
+    Ecdsa(Vec<u8>),
     Rsa(&'a [u8]),
 }
 
@@ -148,12 +145,10 @@ impl<'a> Sound<'a> {
             Material::Ed25519(_) => ed25519(signature).map(Self::Ed25519),
             Material::Ecdsa { curve, .. } => {
                 let numbers = fixed_numbers(signature, curve.octets())?;
-                match curve {
-                    Curve::P256 => p256::ecdsa::Signature::from_slice(&numbers).map(Self::P256),
-                    Curve::P384 => p384::ecdsa::Signature::from_slice(&numbers).map(Self::P384),
-                    Curve::P521 => p521::ecdsa::Signature::from_slice(&numbers).map(Self::P521),
+                if !curve.is_in_range(&numbers) {
+                    return Err(Unsound::Range);
                 }
-                .map_err(|_| Unsound::Range)
+                Ok(Self::Ecdsa(numbers))
             }
             Material::Rsa { modulus, .. } if signature.len() != modulus.len() => Err(Unsound::Length {
                 wanted: modulus.len(),
@@ -168,38 +163,50 @@ impl<'a> Sound<'a> {
     /// The arithmetic. A key that its library does not take cannot be here, and would verify nothing.
     fn verify(&self, key: &PublicKey, message: &[u8]) -> bool {
         match (self, key.material()) {
-            (Self::Ed25519(signature), Material::Ed25519(point)) => ed25519_dalek::VerifyingKey::from_bytes(point)
-                .is_ok_and(|key| key.verify_strict(message, signature).is_ok()),
-            (Self::P256(signature), Material::Ecdsa { point, .. }) => p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
-                .is_ok_and(|key| key.verify(message, signature).is_ok()),
-            (Self::P384(signature), Material::Ecdsa { point, .. }) => p384::ecdsa::VerifyingKey::from_sec1_bytes(point)
-                .is_ok_and(|key| key.verify(message, signature).is_ok()),
-            (Self::P521(signature), Material::Ecdsa { point, .. }) => p521::ecdsa::VerifyingKey::from_sec1_bytes(point)
-                .is_ok_and(|key| key.verify(message, signature).is_ok()),
+            (Self::Ed25519(signature), Material::Ed25519(point)) => verify_ed25519(point, message, signature),
+            (Self::Ecdsa(numbers), Material::Ecdsa { curve, point }) => curve.verify(point, message, numbers),
             (Self::Rsa(signature), Material::Rsa { modulus, exponent }) => {
-                rsa(modulus, exponent, key.scheme(), message, signature)
+                rsa(key.scheme()).is_some_and(|(padding, hash)| {
+                    Rsa { modulus, exponent }.verify(padding, hash, message, signature)
+                })
             }
             _ => false,
         }
     }
 }
 
+/// How an RSA scheme pads and hashes.
+fn rsa(scheme: Scheme) -> Option<(Padding, Hash)> {
+    match scheme {
+        Scheme::RsassaPssSha256 => Some((Padding::Pss, Hash::Sha256)),
+        Scheme::RsassaPssSha384 => Some((Padding::Pss, Hash::Sha384)),
+        Scheme::RsassaPssSha512 => Some((Padding::Pss, Hash::Sha512)),
+        Scheme::RsaPkcs1v15Sha256 => Some((Padding::Pkcs1v15, Hash::Sha256)),
+        Scheme::RsaPkcs1v15Sha384 => Some((Padding::Pkcs1v15, Hash::Sha384)),
+        Scheme::RsaPkcs1v15Sha512 => Some((Padding::Pkcs1v15, Hash::Sha512)),
+        Scheme::Ed25519 | Scheme::EcdsaSha2Nistp256 | Scheme::EcdsaSha2Nistp384 | Scheme::EcdsaSha2Nistp521 => None,
+    }
+}
+
 /// An Ed25519 signature R || S that [`check`] may go on with.
-fn ed25519(signature: &[u8]) -> Result<ed25519_dalek::Signature, Unsound> {
+fn ed25519(signature: &[u8]) -> Result<&[u8; 64], Unsound> {
     /// The group's order L (RFC 8032, section 5.1), big-endian.
     const ORDER: [u8; 32] = [
         0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0xde, 0xf9, 0xde, 0xa2, 0xf7, 0x9c, 0xd6, 0x58, 0x12,
         0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,
     ];
-    let signature: &[u8; 64] = signature.try_into().map_err(|_| Unsound::Length {
+    let length = Unsound::Length {
         wanted: 64,
         found: signature.len(),
-    })?;
-    let signature = ed25519_dalek::Signature::from_bytes(signature);
-    if signature.s_bytes().iter().rev().ge(&ORDER) {
+    };
+    let signature: &[u8; 64] = signature.try_into().map_err(|_| length)?;
+    let (Some(r), Some(s)) = (signature.first_chunk(), signature.last_chunk::<32>()) else {
+        return Err(length);
+    };
+    if s.iter().rev().ge(&ORDER) {
         return Err(Unsound::Scalar);
     }
-    if !is_sound_point(signature.r_bytes()) {
+    if !is_sound_point(r) {
         return Err(Unsound::Point);
     }
     Ok(signature)
@@ -259,37 +266,6 @@ fn fixed_numbers(signature: &[u8], octets: usize) -> Result<Vec<u8>, Unsound> {
         numbers.extend_from_slice(number);
     }
     Ok(numbers)
-}
-
-/// The arithmetic of an RSA signature, by the key's scheme. RSASSA-PKCS1-V1_5-VERIFY (RFC 8017, section 8.2.2) compares the
-/// recovered block with the one encoding, whose parameters are NULL.
-#[inline(never)]
-fn rsa(modulus: &[u8], exponent: &[u8], scheme: Scheme, message: &[u8], signature: &[u8]) -> bool {
-    let modulus = BoxedUint::from_be_slice_vartime(modulus);
-    let exponent = BoxedUint::from_be_slice_vartime(exponent);
-    let Ok(key) = RsaPublicKey::new(modulus, exponent) else {
-        return false;
-    };
-    let checked = match scheme {
-        Scheme::RsassaPssSha256 => key.verify(pss::<Sha256>(), &Sha256::digest(message), signature),
-        Scheme::RsassaPssSha384 => key.verify(pss::<Sha384>(), &Sha384::digest(message), signature),
-        Scheme::RsassaPssSha512 => key.verify(pss::<Sha512>(), &Sha512::digest(message), signature),
-        Scheme::RsaPkcs1v15Sha256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signature),
-        Scheme::RsaPkcs1v15Sha384 => key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signature),
-        Scheme::RsaPkcs1v15Sha512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signature),
-        Scheme::Ed25519 | Scheme::EcdsaSha2Nistp256 | Scheme::EcdsaSha2Nistp384 | Scheme::EcdsaSha2Nistp521 => {
-            return false;
-        }
-    };
-    checked.is_ok()
-}
-
-/// RSASSA-PSS-VERIFY (RFC 8017, section 8.1.2) with the salt's length found from the padding, so that any is accepted.
-fn pss<D: Digest>() -> Pss<D> {
-    Pss {
-        salt_len: None,
-        ..Pss::new()
-    }
 }
 
 #[cfg(test)]
