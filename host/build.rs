@@ -11,6 +11,14 @@ use anyhow::{Context, anyhow, bail, ensure};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise.
+const LINKER_FLAGS: [&str; 4] = [
+    "-Clink-arg=--strip-all",
+    "-Clink-arg=--compress-relocations",
+    "-Clink-arg=-O2",
+    "--cfg=sha2_backend_soft=\"compact\"",
+];
+
 fn main() -> anyhow::Result<()> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?)
         .parent()
@@ -58,7 +66,7 @@ fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
         .current_dir(root)
         // What was meant for the host's architecture is not meant for this one.
         .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("CARGO_ENCODED_RUSTFLAGS", LINKER_FLAGS.join("\x1f"))
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status()
         .context("cannot start cargo")?;

@@ -1,10 +1,11 @@
 //! Artifacts of links: names and digests, strictly read (specification 1.0, section 4.4; in-toto/attestation `DigestSet`).
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
+use alloc::borrow::Cow;
+use core::cmp::Ordering;
 
 use crate::index::{self, Index};
 use crate::json::{JsonError, Reader};
+use crate::prelude::*;
 
 /// Why materials or products cannot count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +89,7 @@ impl<'a> Digests<'a> {
             Self::Many(many) if many.is_empty() => *self = Self::One(digest),
             Self::Many(many) => many.push(digest),
             Self::One(_) => {
-                if let Self::One(first) = std::mem::replace(self, Self::Many(Vec::with_capacity(2))) {
+                if let Self::One(first) = core::mem::replace(self, Self::Many(Vec::with_capacity(2))) {
                     self.push_all([first, digest]);
                 }
             }
@@ -104,7 +105,7 @@ impl<'a> Digests<'a> {
     /// The digests in order of their algorithms' names.
     pub fn iter(&self) -> impl Iterator<Item = &Digest<'a>> {
         match self {
-            Self::One(digest) => std::slice::from_ref(digest).iter(),
+            Self::One(digest) => core::slice::from_ref(digest).iter(),
             Self::Many(digests) => digests.iter(),
         }
     }

@@ -4,6 +4,7 @@
 //! no floats. It is made of the received text, never of a model of it, so that unknown fields stay in what is signed.
 
 use crate::json::{JsonError, Reader};
+use crate::prelude::*;
 
 /// The canonical form of a JSON text, which may hold nothing but one value.
 pub fn encode(text: &str) -> Result<String, JsonError> {

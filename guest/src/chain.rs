@@ -12,6 +12,7 @@ use crate::link::{Link, ReturnValue};
 use crate::parameter::Parameters;
 use crate::payload;
 use crate::plan::{InspectionRequirement, Requirements, StepRequirement};
+use crate::prelude::*;
 use crate::rule::{Rule, Side};
 use crate::signature::Checker;
 use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport, Unconstrained, UnconstrainedArtifact};
@@ -129,7 +130,7 @@ impl<'e> Verification<'_, 'e> {
             judgement.unsure(spent, &standing.at);
         }
         if self.strict {
-            for warning in std::mem::take(&mut judgement.warnings) {
+            for warning in core::mem::take(&mut judgement.warnings) {
                 if warning.code.is_strict() {
                     judgement.findings.push(warning);
                 } else {
@@ -294,7 +295,9 @@ impl<'e> Verification<'_, 'e> {
         }
         match inner_layout {
             Some(inner_layout) if inner.accepts() => {
-                judgement.unconstrained.absorb(std::mem::take(&mut inner.unconstrained));
+                judgement
+                    .unconstrained
+                    .absorb(core::mem::take(&mut inner.unconstrained));
                 let link = inner.summary(&inner_layout);
                 tally.evidence.push(Evidence {
                     document,
@@ -372,7 +375,7 @@ impl<'e> Verification<'_, 'e> {
         standing: &Standing,
         first_report: usize,
     ) -> Result<Index<'l>, Spent> {
-        let counted = std::mem::take(&mut judgement.links);
+        let counted = core::mem::take(&mut judgement.links);
         let links = Links::new(&named(layout, &counted));
         let mut held = vec![false; layout.steps.len()];
         let uncounted = Index::some(counted.iter().zip(&layout.steps).map(not_counted).enumerate());
@@ -553,7 +556,7 @@ impl<'e> Verification<'_, 'e> {
         if results.len() < layout.inspections.len() {
             return Ok(());
         }
-        let counted = std::mem::take(&mut judgement.links);
+        let counted = core::mem::take(&mut judgement.links);
         let mut links = named(layout, &counted);
         links.extend(
             results
@@ -597,7 +600,7 @@ impl<'e> Verification<'_, 'e> {
     ) -> Option<Link<'e>> {
         let at = place(&standing.at, Some(&inspection.name));
         let results = self.results;
-        let malformed = |error: &dyn std::fmt::Display| {
+        let malformed = |error: &dyn core::fmt::Display| {
             Finding::new(
                 Code::InspectionMalformed,
                 &at,

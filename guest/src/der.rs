@@ -3,6 +3,8 @@
 //! Lengths are definite and in their shortest form, integers too, and nothing may be left over: one value has one
 //! encoding, so that no two readers differ on what a key or a signature is.
 
+use crate::prelude::*;
+
 /// Tag of an INTEGER.
 pub(crate) const INTEGER: u8 = 0x02;
 /// Tag of a BIT STRING.

@@ -3,7 +3,7 @@
 //! [`Envelope::parse`] finds the payload and the signatures; [`Envelope::message`] gives the bytes that were signed.
 //! Neither says that a signature is good: that is [`crate::signature`]'s part.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use crate::index::Index;
 use crate::json::{self, JsonError, Kind, Reader};
 use crate::limits;
+use crate::prelude::*;
 
 /// The payload type of a DSSE envelope around a layout or a link.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

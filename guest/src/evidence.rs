@@ -11,6 +11,7 @@ use crate::layout::{Layout, Step};
 use crate::limits::{self, Budget, Spent};
 use crate::link::{Link, LinkError};
 use crate::payload::{self, Kind};
+use crate::prelude::*;
 use crate::request::{self, Document, InspectionResult};
 use crate::signature::{self, CheckError, Checked, Checker};
 use crate::verdict::{Code, Finding};

@@ -6,6 +6,7 @@ use crate::artifact::{Artifact, Cursor};
 use crate::index::Index;
 use crate::limits::{Budget, Spent};
 use crate::link::Link;
+use crate::prelude::*;
 use crate::rule::{self, Match, Rule, Side};
 
 /// The links that MATCH rules may refer to, by step or inspection.

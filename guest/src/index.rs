@@ -3,6 +3,8 @@
 //! A list stays where it is; its index holds names and places. Equal names stand in the order of the list, so that
 //! whatever an index gives is the same everywhere.
 
+use crate::prelude::*;
+
 /// The places of a list's items by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Index<'n>(Vec<(&'n str, usize)>);
@@ -76,7 +78,7 @@ impl Order {
             // The item that stood at `start` travels along its cycle to where it belongs.
             let mut at = start;
             while let Some(next) = self.0.get_mut(at) {
-                let from = std::mem::replace(next, at);
+                let from = core::mem::replace(next, at);
                 if from == start {
                     break;
                 }

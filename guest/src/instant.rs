@@ -53,9 +53,9 @@ impl Instant {
     }
 }
 
-impl std::fmt::Display for Instant {
+impl core::fmt::Display for Instant {
     /// Writes the form that [`Instant::parse`] reads, for years 0 to 9999.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let (mut days, second) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
         // Whole cycles of 400 years first, then years and months by counting: no year needs more than 411 steps.
         let mut year = 1970 + 400 * days.div_euclid(146_097);

@@ -8,10 +8,11 @@
 //! number that must come next, and skip what they do not know. When [`Reader::canonical`] made the reader, each token
 //! is also written in OLPC canonical form, so that a document is read once for its content and its signed bytes.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::index::Index;
 use crate::limits;
+use crate::prelude::*;
 
 /// Why a text is not the JSON that was asked for. Offsets count bytes from the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +110,7 @@ pub struct Reader<'a> {
 
 /// Reads the bytes of a document as text.
 pub fn text(bytes: &[u8]) -> Result<&str, JsonError> {
-    std::str::from_utf8(bytes).map_err(|error| JsonError::Utf8 {
+    core::str::from_utf8(bytes).map_err(|error| JsonError::Utf8 {
         offset: error.valid_up_to(),
     })
 }
@@ -181,7 +182,7 @@ impl<'a> Reader<'a> {
     pub fn array<E: From<JsonError>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.open(b'[', "an array")?;
         let mut first = true;
-        while self.another(std::mem::take(&mut first), b']', "`,` or `]`")? {
+        while self.another(core::mem::take(&mut first), b']', "`,` or `]`")? {
             element(self)?;
         }
         self.close(']');

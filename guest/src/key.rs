@@ -8,7 +8,7 @@
 //! appendix A.1.1) is DER with nothing left over, RSA's parameters are NULL (RFC 3279), a curve is named and never
 //! spelled out (RFC 5480). A compressed point is decoded, and is the same key as its uncompressed form.
 
-use std::fmt;
+use core::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 pub use linkgate_arithmetic::Curve;
 
 use crate::der::{self, Der};
+use crate::prelude::*;
 use crate::{canonical, envelope, limits};
 
 /// Content of the OBJECT IDENTIFIER id-Ed25519 (RFC 8410).
@@ -28,7 +29,7 @@ const ID_EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// Bits of an RSA modulus: below, a key is too weak (NIST SP 800-131A); above, a check costs too much.
-pub const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
+pub const RSA_BITS: core::ops::RangeInclusive<u32> = 2048..=8192;
 /// The least RSA exponent: those below it are not used by any tool that signs, and have a history of attacks (FIPS 186-5, A.1.1).
 pub const RSA_LEAST_EXPONENT: u32 = 65_537;
 

@@ -12,8 +12,9 @@ use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
 use crate::link;
 use crate::parameter::{self, ParameterError, Parameters};
+use crate::prelude::*;
 use crate::rule::{Rule, RuleError};
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 /// A layout.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! undecided, with the bound's name. The numbers are far above what real supply chains need and low enough that the
 //! costliest request ends: about a minute of work inside the component, where native checks do not help.
 
-use std::cell::Cell;
+use core::cell::Cell;
 
 /// How deeply JSON may nest. Real metadata stays below 10; 100 levels of the reader's frames fit the component's stack.
 pub const JSON_DEPTH: u32 = 100;

@@ -1,10 +1,11 @@
 //! Links: what a step did (specification 1.0, section 4.4).
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::artifact::{ArtifactError, Artifacts};
 use crate::canonical;
 use crate::json::{JsonError, Kind, Reader};
+use crate::prelude::*;
 
 /// The evidence of one step, signed by a functionary.
 #[derive(Clone, Debug, PartialEq, Eq)]

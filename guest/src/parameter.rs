@@ -3,8 +3,10 @@
 //! A value fills one place inside one element: it never makes two elements of one, never becomes a keyword, and inside
 //! a pattern each of its characters stands for itself.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+use crate::prelude::*;
 
 /// The values that a request gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Parameters {
                 .values
                 .get(name.0)
                 .ok_or_else(|| ParameterError::Unknown(name.0.to_owned()))?;
-            pieces.push((std::mem::take(&mut plain), false));
+            pieces.push((core::mem::take(&mut plain), false));
             pieces.push((value.clone(), true));
             rest = name.1;
         }

@@ -12,10 +12,11 @@
 //! A pattern is compiled once, when its layout is parsed. Matching costs at most pattern length times name length,
 //! which it spends from the budget.
 
-use std::iter::Peekable;
+use core::iter::Peekable;
 
 use crate::limits::{Budget, Spent};
 use crate::parameter::Filled;
+use crate::prelude::*;
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

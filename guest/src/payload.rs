@@ -4,6 +4,7 @@ use crate::envelope::Envelope;
 use crate::json::{JsonError, Reader};
 use crate::layout::{Layout, LayoutError, Reading};
 use crate::link::{Link, LinkError};
+use crate::prelude::*;
 
 /// The kind of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]

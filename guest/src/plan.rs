@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::prelude::*;
 use crate::verdict::KeyReport;
 
 /// What the trusted layouts of a request demand.

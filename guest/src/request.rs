@@ -1,7 +1,7 @@
 //! What is asked: bytes, trust, and the time to judge at. Its serde form is the JSON form of a request
 //! (`wit/request.schema.json`).
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -10,6 +10,7 @@ use crate::index::Index;
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter;
+use crate::prelude::*;
 
 /// One question to the verifier. Equal requests get equal answers, anywhere.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -351,7 +352,7 @@ struct JsonContent {
 
 impl JsonContent {
     fn of(content: &Content) -> Self {
-        match std::str::from_utf8(&content.0) {
+        match core::str::from_utf8(&content.0) {
             Ok(text) => Self {
                 text: Some(text.to_owned()),
                 base64: None,

@@ -1,9 +1,10 @@
 //! Artifact rules (specification 1.0, section 4.3.3), parsed into what they mean.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
 
 use crate::parameter::{Filled, ParameterError, Parameters};
 use crate::pattern::Pattern;
+use crate::prelude::*;
 
 /// A rule of a step or an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use linkgate_arithmetic::{Hash, Padding, Rsa, verify_ed25519};
 use crate::der::Der;
 use crate::key::{Curve, Material, PublicKey, Scheme};
 use crate::limits::{Budget, Spent};
+use crate::prelude::*;
 
 /// What a [`Checker`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,11 +166,8 @@ impl<'a> Sound<'a> {
         match (self, key.material()) {
             (Self::Ed25519(signature), Material::Ed25519(point)) => verify_ed25519(point, message, signature),
             (Self::Ecdsa(numbers), Material::Ecdsa { curve, point }) => curve.verify(point, message, numbers),
-            (Self::Rsa(signature), Material::Rsa { modulus, exponent }) => {
-                rsa(key.scheme()).is_some_and(|(padding, hash)| {
-                    Rsa { modulus, exponent }.verify(padding, hash, message, signature)
-                })
-            }
+            (Self::Rsa(signature), Material::Rsa { modulus, exponent }) => rsa(key.scheme())
+                .is_some_and(|(padding, hash)| Rsa { modulus, exponent }.verify(padding, hash, message, signature)),
             _ => false,
         }
     }
@@ -262,7 +260,7 @@ fn fixed_numbers(signature: &[u8], octets: usize) -> Result<Vec<u8>, Unsound> {
     let mut numbers = Vec::with_capacity(2 * octets);
     for number in [r, s] {
         let zeros = octets.checked_sub(number.len()).ok_or(Unsound::Range)?;
-        numbers.extend(std::iter::repeat_n(0, zeros));
+        numbers.extend(core::iter::repeat_n(0, zeros));
         numbers.extend_from_slice(number);
     }
     Ok(numbers)

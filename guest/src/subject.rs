@@ -5,6 +5,7 @@ use crate::chain::Judgement;
 use crate::evidence::Evidence;
 use crate::layout::Layout;
 use crate::limits::{Budget, Spent};
+use crate::prelude::*;
 use crate::request::Subject;
 use crate::rule::Side;
 use crate::verdict::{Code, Finding, SubjectReport};

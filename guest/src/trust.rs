@@ -2,6 +2,7 @@
 
 use crate::envelope::Envelope;
 use crate::limits::{Budget, Spent};
+use crate::prelude::*;
 use crate::request::OwnerKey;
 use crate::signature::{self, CheckError, Checked, Checker};
 use crate::verdict::{Code, Finding};

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::limits;
+use crate::prelude::*;
 use crate::rule::Side;
 
 /// The answer to a request.

@@ -11,6 +11,7 @@ use crate::limits::{self, Budget, Limit, Spent};
 use crate::parameter::Parameters;
 use crate::payload;
 use crate::plan::Requirements;
+use crate::prelude::*;
 use crate::request::{Anchor, Request, RequestError};
 use crate::signature::Checker;
 use crate::subject;

@@ -1,5 +1,7 @@
 //! ECDSA over the NIST curves (FIPS 186-5, section 6.4).
 
+use alloc::vec::Vec;
+
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 

@@ -5,6 +5,10 @@
 //! curves and of RSA is half of a WebAssembly module, rarely runs where a host answers for signatures, and so is built
 //! for size, while the verifier around it is not.
 
+#![no_std]
+
+extern crate alloc;
+
 mod ecdsa;
 mod rsa;
 

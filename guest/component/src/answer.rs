@@ -1,5 +1,8 @@
 //! What goes out: the verifier's answer as the contract's.
 
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
 use linkgate_verifier::plan::{InspectionRequirement, Requirements, StepRequirement};
 use linkgate_verifier::verdict::{
     Basis, Decision, Finding, KeyReport, Signer, StepReport, SubjectReport, Unconstrained, UnconstrainedArtifact,

@@ -1,5 +1,9 @@
 //! The verifier as a WebAssembly component: conversions between the contract's types and the verifier's, and one call.
 
+#![no_std]
+
+extern crate alloc;
+
 mod answer;
 mod question;
 
@@ -12,11 +16,24 @@ mod bindings {
     });
 }
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use bindings::exports::linkgate::verifier::verification::{Error, Guest, Request, Requirements, Verdict};
 use bindings::linkgate::verifier::signatures;
 use linkgate_verifier::key::PublicKey;
 use linkgate_verifier::signature::{Checker, Outcome};
 use linkgate_verifier::verify;
+
+/// The memory grows only; a host drops it with its instance.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// A panic traps, and says nothing: messages and places would be a tenth of the module.
+#[panic_handler]
+fn trap(_: &core::panic::PanicInfo<'_>) -> ! {
+    core::arch::wasm32::unreachable()
+}
 
 /// The exports.
 struct Component;

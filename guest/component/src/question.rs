@@ -1,6 +1,6 @@
 //! What comes in: the contract's request as the verifier's. Bytes move, nothing is copied.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use linkgate_verifier::request::{
     Content, Document, InspectionResult, Key, NamedKey, Options, Request, Subject, Trust,
