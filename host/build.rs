@@ -91,10 +91,13 @@ fn require_target() -> anyhow::Result<()> {
 fn precompile(component: &[u8], target: &str) -> wasmtime::Result<Vec<u8>> {
     let mut config = wasmtime::Config::new();
     config.target(target)?;
-    // These must be what `host/src/runtime.rs` has.
+    // These must be what `host/src/runtime/mod.rs` has.
     config.epoch_interruption(true);
     config.gc_support(false);
     config.concurrency_support(false);
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
+    config.wasm_backtrace_max_frames(None);
     wasmtime::Engine::new(&config)?.precompile_component(component)
 }
 

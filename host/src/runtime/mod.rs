@@ -4,6 +4,7 @@
 //! deadline is an undecided answer, never a crash and never an accept.
 
 mod answer;
+mod image;
 mod question;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use linkgate_verifier::plan::Requirements;
 use linkgate_verifier::request::Request;
 use linkgate_verifier::signature::Outcome;
 use linkgate_verifier::verdict::{Answer, Code, Finding, Undecided, UndecidedTag};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimits, StoreLimitsBuilder,
 };
@@ -32,9 +33,6 @@ use bindings::linkgate::verifier::signatures;
 
 /// The component as any host can load it.
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.wasm"));
-
-/// The component as this host runs it.
-const PRECOMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.cwasm"));
 
 /// What is wrong with an answer that does not convert: host and component were not built together.
 const UNKNOWN_CODE: &str = "it answered with a code that this host does not know";
@@ -109,12 +107,7 @@ impl Verifier {
     pub fn load(bounds: Bounds, instances: u32) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError(format!("{error:#}"));
         let engine = Engine::new(&config(bounds, instances)).map_err(failed)?;
-        // SAFETY: the bytes are what `build.rs` precompiled from the component and embedded in this very binary.
-        #[expect(
-            unsafe_code,
-            reason = "loading precompiled code is a promise about where it comes from"
-        )]
-        let component = unsafe { Component::deserialize(&engine, PRECOMPILED) }.map_err(failed)?;
+        let component = image::load(&engine).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         bindings::Verifier::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state).map_err(failed)?;
         let instances = linker
@@ -238,6 +231,11 @@ fn config(bounds: Bounds, instances: u32) -> Config {
     config.epoch_interruption(true);
     config.gc_support(false);
     config.concurrency_support(false);
+    // A trap has no place in a module without names: what would only describe it is left out.
+    config.generate_address_map(false);
+    config.native_unwind_info(false);
+    config.wasm_backtrace_max_frames(None);
+    image::configure(&mut config);
     config
 }
 
