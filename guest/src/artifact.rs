@@ -213,13 +213,33 @@ fn compare(name: &str, prefix: &str, rest: &str) -> Ordering {
 /// Whether a name stands for one thing in one way: no empty, `.` or `..` segment and no NUL. One leading `/` and a
 /// URI's `scheme://` or `scheme:///` are no empty segments. This closes CVE-2021-41087 without rewriting names.
 pub fn is_name(name: &str) -> bool {
-    let path = match name.split_once(':') {
-        Some((scheme, after)) if is_scheme(scheme) => after.strip_prefix("//").unwrap_or(name),
-        _ => name,
-    };
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let mut segments = path.as_bytes().split(|&byte| byte == b'/');
-    segments.all(|segment| !matches!(segment, b"" | b"." | b"..")) && !path.as_bytes().contains(&0)
+    let without_slash = |path: &str| segments_are_sound(path.strip_prefix('/').unwrap_or(path));
+    // What follows `scheme:` begins with two slashes, or is judged with it: only a name with an empty segment can need
+    // the longer look.
+    without_slash(name)
+        || name
+            .split_once(':')
+            .filter(|(scheme, _)| is_scheme(scheme))
+            .and_then(|(_, after)| after.strip_prefix("//"))
+            .is_some_and(without_slash)
+}
+
+/// Whether no segment is empty, `.` or `..`, and no byte NUL.
+fn segments_are_sound(path: &str) -> bool {
+    let (mut length, mut dots) = (0_usize, 0_usize);
+    let sound = |length: usize, dots: usize| length > 2 || length > dots;
+    for byte in path.bytes() {
+        match byte {
+            0 => return false,
+            b'/' if !sound(length, dots) => return false,
+            b'/' => (length, dots) = (0, 0),
+            _ => {
+                length += 1;
+                dots += usize::from(byte == b'.');
+            }
+        }
+    }
+    sound(length, dots)
 }
 
 /// RFC 3986, section 3.1.

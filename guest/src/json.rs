@@ -300,7 +300,10 @@ impl<'a> Reader<'a> {
                     self.position += 1;
                 }
                 Some(b'"') if open > 0 => self.pass_string()?,
-                Some(_) if open > 0 => self.position += 1,
+                Some(_) if open > 0 => {
+                    let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
+                    self.position += span_length(rest);
+                }
                 _ => return Err(self.expected("an object")),
             }
             if open == 0 {
@@ -492,6 +495,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn between(&self, begins: usize, ends: usize) -> &'a str {
         self.text.get(begins..ends).unwrap_or_default()
     }
@@ -588,31 +592,56 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes stand for themselves in a string: up to the first quote, backslash or control character. Most of a
-/// document is such bytes, so that they are looked at eight at a time.
+/// How many bytes stand for themselves in a string: up to the first quote, backslash or control character.
 fn plain_length(bytes: &[u8]) -> usize {
+    run_length(bytes, special, |byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+}
+
+/// How many bytes lie between strings and brackets: up to the first quote, bracket or brace.
+fn span_length(bytes: &[u8]) -> usize {
+    run_length(bytes, delimiters, |byte| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}'))
+}
+
+/// How many bytes come before the first that ends a run. Most of a document is such bytes, so that they are looked at
+/// eight at a time.
+#[inline]
+fn run_length(bytes: &[u8], ends_in: impl Fn(u64) -> u64, ends: impl Fn(u8) -> bool) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
     for (at, word) in words.iter().enumerate() {
-        let ends = special(u64::from_le_bytes(*word));
-        if ends != 0 {
-            return at * 8 + ends.trailing_zeros() as usize / 8;
+        let found = ends_in(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let in_tail = tail
-        .iter()
-        .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20)
-        .unwrap_or(tail.len());
-    words.len() * 8 + in_tail
+    words.len() * 8 + tail.iter().position(|&byte| ends(byte)).unwrap_or(tail.len())
+}
+
+const ONES: u64 = u64::MAX / 255;
+const HIGHS: u64 = ONES << 7;
+
+/// Bytes below a bound of at most 0x80 have their high bit, from the lowest such byte on; bits above that one, and below
+/// the high bits, mean nothing.
+#[inline]
+const fn below(word: u64, bound: u64) -> u64 {
+    word.wrapping_sub(ONES * bound) & !word
 }
 
 /// The high bit of the lowest byte that is a quote, a backslash or a control character; bits above it mean nothing.
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+#[inline]
+const fn special(word: u64) -> u64 {
     let quotes = below(word ^ (ONES * 0x22), 1);
     let backslashes = below(word ^ (ONES * 0x5c), 1);
     (quotes | backslashes | below(word, 0x20)) & HIGHS
+}
+
+/// The high bit of the lowest byte that is a quote, a bracket or a brace; bits above it mean nothing.
+#[inline]
+const fn delimiters(word: u64) -> u64 {
+    let quotes = below(word ^ (ONES * 0x22), 1);
+    // A bracket and its brace differ in one bit.
+    let opening = below((word | (ONES * 0x20)) ^ (ONES * 0x7b), 1);
+    let closing = below((word | (ONES * 0x20)) ^ (ONES * 0x7d), 1);
+    (quotes | opening | closing) & HIGHS
 }
 
 #[cfg(test)]
