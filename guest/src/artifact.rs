@@ -306,14 +306,49 @@ fn digits_of(algorithm: &str) -> Option<usize> {
 }
 
 fn is_lower_hex(value: &str, digits: usize) -> bool {
-    // Without an early end, so that the compiler may look at many digits at a time.
-    let is_hex = |byte: u8| (byte.wrapping_sub(b'0') < 10) | (byte.wrapping_sub(b'a') < 6);
-    value.len() == digits && value.bytes().fold(true, |all, byte| all & is_hex(byte))
+    let (words, tail) = value.as_bytes().as_chunks::<8>();
+    // Without an early end: nearly every digest is sound.
+    let all_words = words
+        .iter()
+        .fold(true, |all, word| all & are_lower_hex(u64::from_le_bytes(*word)));
+    value.len() == digits && all_words && tail.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Whether all eight bytes of a word are digits or letters from `a` to `f`.
+const fn are_lower_hex(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    /// The high bit of each byte that is at least a bound, where all are below 0x80.
+    const fn at_least(word: u64, bound: u8) -> u64 {
+        word.wrapping_add(ONES * (0x80 - bound as u64))
+    }
+    let digits = at_least(word, b'0') & !at_least(word, b'9' + 1);
+    let letters = at_least(word, b'a') & !at_least(word, b'f' + 1);
+    word & HIGHS == 0 && (digits | letters) & HIGHS == HIGHS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hexadecimal_digits_a_word_at_a_time() {
+        for place in 0..10 {
+            for byte in 0..=255 {
+                let mut bytes = *b"0123456789";
+                bytes[place] = byte;
+                let wanted = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let Ok(text) = core::str::from_utf8(&bytes) else {
+                    // What is no text is no digit either.
+                    assert!(!are_lower_hex(u64::from_le_bytes([byte; 8])));
+                    continue;
+                };
+                assert_eq!(is_lower_hex(text, 10), wanted, "{text:?}");
+                assert!(!is_lower_hex(text, 9) && !is_lower_hex(text, 11));
+            }
+        }
+        assert!(is_lower_hex("", 0));
+    }
 
     #[test]
     fn names() {

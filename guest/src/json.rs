@@ -648,6 +648,22 @@ const fn delimiters(word: u64) -> u64 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn runs_end_where_their_bytes_say() {
+        for place in 0..19 {
+            for byte in 0..=255_u8 {
+                for filler in [b'a', 0x7f, 0x80, 0xff, b'Z', b'|'] {
+                    let mut bytes = [filler; 19];
+                    bytes[place] = byte;
+                    let ends = |found: bool| if found { place } else { 19 };
+                    let special = byte == b'"' || byte == b'\\' || byte < 0x20;
+                    assert_eq!(plain_length(&bytes), ends(special), "{bytes:x?}");
+                    assert_eq!(span_length(&bytes), ends(b"\"[]{}".contains(&byte)), "{bytes:x?}");
+                }
+            }
+        }
+    }
+
     fn canonical(text: &str) -> Result<String, JsonError> {
         let mut reader = Reader::canonical(text);
         reader.skip()?;
