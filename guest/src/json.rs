@@ -599,7 +599,9 @@ fn plain_length(bytes: &[u8]) -> usize {
 
 /// How many bytes lie between strings and brackets: up to the first quote, bracket or brace.
 fn span_length(bytes: &[u8]) -> usize {
-    run_length(bytes, delimiters, |byte| matches!(byte, b'"' | b'[' | b']' | b'{' | b'}'))
+    run_length(bytes, delimiters, |byte| {
+        matches!(byte, b'"' | b'[' | b']' | b'{' | b'}')
+    })
 }
 
 /// How many bytes come before the first that ends a run. Most of a document is such bytes, so that they are looked at

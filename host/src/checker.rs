@@ -1,21 +1,23 @@
 //! Signature checks in native code, for the verifier to ask about.
 //!
-//! AWS-LC does the arithmetic some three to thirty times faster than the component. It only ever sees what passed the
-//! verifier's structural checks, and says [`Outcome::Invalid`] only where, among those, it accepts exactly what the
+//! Native code does the arithmetic some three to thirty times faster than the component. It only ever sees what passed
+//! the verifier's structural checks, and says [`Outcome::Invalid`] only where, among those, it accepts exactly what the
 //! verifier accepts:
 //!
-//! - Ed25519: both compute S B - k A, encode it and compare the bytes with R: no cofactor. What else could differ (S not
-//!   reduced, points of small order or not canonical) is refused before.
-//! - ECDSA: both take any r and s from 1 to n - 1, a high s too. What could differ (the DER's strictness) is refused
-//!   before.
-//! - RSA PKCS#1 v1.5: both compare the recovered block with the one encoding of the digest, whose parameters are NULL.
+//! - Ed25519: the verifier's own arithmetic, compiled for this processor. It is faster than AWS-LC's on long messages,
+//!   and cannot differ.
+//! - ECDSA: AWS-LC, which like the verifier takes any r and s from 1 to n - 1, a high s too. What could differ (the DER's
+//!   strictness) is refused before.
+//! - RSA PKCS#1 v1.5: AWS-LC; both compare the recovered block with the one encoding of the digest, whose parameters are
+//!   NULL.
 //! - RSA PSS: AWS-LC wants a salt as long as the digest, the verifier takes any length. So a failure here is
 //!   [`Outcome::NotHandled`], and the verifier looks for itself.
 //!
 //! A key that AWS-LC does not take is not handled either.
 
 use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
-use linkgate_verifier::key::{PublicKey, Scheme};
+use linkgate_arithmetic::verify_ed25519;
+use linkgate_verifier::key::{Material, PublicKey, Scheme};
 use linkgate_verifier::signature::{Checker, Outcome};
 
 /// The checker that asks AWS-LC.
@@ -28,7 +30,10 @@ impl Native {
         let Some(scheme) = Scheme::parse(scheme) else {
             return Outcome::NotHandled;
         };
-        let Ok(key) = ParsedPublicKey::new(algorithm(scheme), spki) else {
+        let Some(algorithm) = algorithm(scheme) else {
+            return ed25519(spki, message, signature);
+        };
+        let Ok(key) = ParsedPublicKey::new(algorithm, spki) else {
             return Outcome::NotHandled;
         };
         match (key.verify_sig(message, signature), scheme) {
@@ -47,9 +52,21 @@ impl Checker for Native {
     }
 }
 
-fn algorithm(scheme: Scheme) -> &'static dyn VerificationAlgorithm {
-    match scheme {
-        Scheme::Ed25519 => &aws::ED25519,
+fn ed25519(spki: &[u8], message: &[u8], signature: &[u8]) -> Outcome {
+    let Ok(key) = PublicKey::from_spki(spki, None) else {
+        return Outcome::NotHandled;
+    };
+    match (key.material(), signature.try_into()) {
+        (Material::Ed25519(point), Ok(signature)) if verify_ed25519(point, message, signature) => Outcome::Valid,
+        (Material::Ed25519(_), Ok(_)) => Outcome::Invalid,
+        _ => Outcome::NotHandled,
+    }
+}
+
+/// AWS-LC's algorithm of a scheme; nothing for Ed25519.
+fn algorithm(scheme: Scheme) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match scheme {
+        Scheme::Ed25519 => return None,
         Scheme::EcdsaSha2Nistp256 => &aws::ECDSA_P256_SHA256_ASN1,
         Scheme::EcdsaSha2Nistp384 => &aws::ECDSA_P384_SHA384_ASN1,
         Scheme::EcdsaSha2Nistp521 => &aws::ECDSA_P521_SHA512_ASN1,
@@ -59,5 +76,5 @@ fn algorithm(scheme: Scheme) -> &'static dyn VerificationAlgorithm {
         Scheme::RsaPkcs1v15Sha256 => &aws::RSA_PKCS1_2048_8192_SHA256,
         Scheme::RsaPkcs1v15Sha384 => &aws::RSA_PKCS1_2048_8192_SHA384,
         Scheme::RsaPkcs1v15Sha512 => &aws::RSA_PKCS1_2048_8192_SHA512,
-    }
+    })
 }

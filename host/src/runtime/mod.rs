@@ -103,7 +103,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Loads the embedded component. At most `instances` questions are answered at once.
+    /// Loads the embedded component, for at most `instances` questions at once: beyond one, their memories are pooled.
     pub fn load(bounds: Bounds, instances: u32) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError(format!("{error:#}"));
         let engine = Engine::new(&config(bounds, instances)).map_err(failed)?;
@@ -218,15 +218,11 @@ fn stopped(why: &str) -> Box<Undecided> {
 }
 
 fn config(bounds: Bounds, instances: u32) -> Config {
-    let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(instances)
-        // Beside the verifier's module, the component has small ones that tie its import to it.
-        .total_core_instances(instances * 4)
-        .total_memories(instances)
-        .total_tables(instances * 4)
-        .max_memory_size(bounds.memory);
     let mut config = Config::new();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    // A pool pays for itself where instances come and go; a single one at a time is had for less without it.
+    if instances > 1 {
+        config.allocation_strategy(pool(bounds, instances));
+    }
     // These must be what `host/build.rs` has.
     config.epoch_interruption(true);
     config.gc_support(false);
@@ -237,6 +233,17 @@ fn config(bounds: Bounds, instances: u32) -> Config {
     config.wasm_backtrace_max_frames(None);
     image::configure(&mut config);
     config
+}
+
+fn pool(bounds: Bounds, instances: u32) -> InstanceAllocationStrategy {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(instances)
+        // Beside the verifier's module, the component has small ones that tie its import to it.
+        .total_core_instances(instances * 4)
+        .total_memories(instances)
+        .total_tables(instances * 4)
+        .max_memory_size(bounds.memory);
+    InstanceAllocationStrategy::Pooling(pool)
 }
 
 /// Ticks for as long as somebody holds what is returned.
