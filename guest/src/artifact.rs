@@ -124,7 +124,7 @@ impl<'a> Artifacts<'a> {
     /// Reads an object of names and digests.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, ArtifactError> {
         let mut artifacts = Vec::new();
-        reader.borrowed_object(|reader, name| {
+        let ordered = reader.borrowed_object(|reader, name| {
             if !is_name(&name) {
                 return Err(ArtifactError::Name(name.into_owned()));
             }
@@ -132,7 +132,7 @@ impl<'a> Artifacts<'a> {
             artifacts.push(Artifact { name, digests });
             Ok(())
         })?;
-        if !artifacts.is_sorted_by(|a, b| a.name < b.name) {
+        if !ordered {
             let order = Index::new(artifacts.iter().map(|artifact| &*artifact.name)).into_order();
             order.apply(&mut artifacts);
         }

@@ -163,19 +163,19 @@ impl<'a> Reader<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, &str) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.borrowed_object(|reader, key| member(reader, &key))
+        self.borrowed_object(|reader, key| member(reader, &key)).map(drop)
     }
 
-    /// [`Reader::object`] for callers that keep the keys.
+    /// [`Reader::object`] for callers that keep the keys. Returns whether these ascend as they stand.
     pub fn borrowed_object<E: From<JsonError>>(
         &mut self,
         mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<bool, E> {
         let mut object = self.open_object()?;
         while let Some(key) = self.next_key(&mut object)? {
             member(self, key)?;
         }
-        Ok(())
+        Ok(object.ordered)
     }
 
     /// Reads an array; `element` is called before each element and must read it.

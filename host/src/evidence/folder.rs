@@ -1,6 +1,6 @@
 //! Evidence in a folder: every `*.link` file in it, and those of sublayouts in its subfolders.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -64,8 +64,7 @@ fn collect(
             }
             continue;
         };
-        // Links to files and folders stand for those.
-        let is_folder = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        let is_folder = is_folder(&entry, &path).map_err(failed)?;
         if is_folder && depth <= limits::SUBLAYOUT_DEPTH && name.contains('.') && !name.starts_with('.') {
             collect(root, &path, &format!("{prefix}{name}/"), depth + 1, documents)?;
         } else if is_link && !is_folder {
@@ -79,6 +78,12 @@ fn collect(
         }
     }
     Ok(())
+}
+
+/// Whether an entry is a folder, where symbolic links stand for what they lead to.
+fn is_folder(entry: &DirEntry, path: &Path) -> io::Result<bool> {
+    let kind = entry.file_type()?;
+    Ok(kind.is_dir() || kind.is_symlink() && path.is_dir())
 }
 
 /// Reads a file, but no more of it than shows that it is too large for a document.
