@@ -20,6 +20,11 @@ fn it_is_a_component() {
     assert_eq!(COMPONENT.get(..8), Some(b"\0asm\x0d\0\x01\0".as_slice()));
 }
 
+#[test]
+fn it_is_small() {
+    assert!(COMPONENT.len() <= 400_000, "{} bytes", COMPONENT.len());
+}
+
 /// A request with a document of so many bytes.
 fn request(bytes: usize) -> Request {
     Request {
@@ -65,6 +70,15 @@ fn a_deadline_is_undecided() {
         ..Bounds::default()
     };
     assert_eq!(code(bounds, 120 << 20), Code::VerifierStopped);
+}
+
+#[test]
+fn a_process_may_have_several_verifiers() {
+    let verifiers = [(); 3].map(|()| Verifier::load(Bounds::default(), 1).expect("the component loads"));
+    for verifier in verifiers {
+        let answer = verifier.verify(&request(10), Arithmetic::Native).answer;
+        assert_eq!(answer.expect_err("undecided").code, Code::LayoutMalformed);
+    }
 }
 
 #[test]

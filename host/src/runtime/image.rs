@@ -1,18 +1,23 @@
 //! The component's machine code, where it lies in this program.
 //!
 //! On Linux the code lies among the program's own: the loader has mapped it to be read and executed, never to be
-//! written, so that it runs in place, page by page as it is needed and shared between processes. Elsewhere it is copied
-//! into memory that is then made executable; that costs a third of a short run.
+//! written, so that it runs in place, page by page as it is needed and shared between processes. Elsewhere, and for a
+//! second verifier in one process, it is copied into memory that is then made executable; that costs a third of a short
+//! run.
 
 #![expect(
     unsafe_code,
     reason = "loading precompiled code is a promise about where it comes from"
 )]
 
-use wasmtime::component::Component;
-use wasmtime::{Config, Engine};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Of a page on each system that there is, which is what the code within the image is aligned to.
+use wasmtime::component::Component;
+use wasmtime::{Config, CustomCodeMemory, Engine};
+
+/// To the largest page that a system has, which is what the code within the image is aligned to.
 #[repr(C, align(65536))]
 struct Aligned<T: ?Sized>(T);
 
@@ -22,59 +27,66 @@ struct Aligned<T: ?Sized>(T);
 static IMAGE: Aligned<[u8; include_bytes!(concat!(env!("OUT_DIR"), "/verifier.cwasm")).len()]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/verifier.cwasm")));
 
-#[cfg(target_os = "linux")]
-pub(super) use in_place::{configure, load};
+/// Whether somebody runs the image in place: wasmtime knows code by its address, and knows it once.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
-#[cfg(not(target_os = "linux"))]
-pub(super) fn configure(_: &mut Config) {}
-
-/// Loads a copy of the image.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn load(engine: &Engine) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `build.rs` precompiled from the component and embedded in this very program.
-    unsafe { Component::deserialize(engine, &IMAGE.0) }
+/// How a verifier has the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Image {
+    /// Where it lies, until the process ends.
+    InPlace,
+    /// A copy of its own.
+    Copied,
 }
 
-#[cfg(target_os = "linux")]
-mod in_place {
-    use std::ptr::NonNull;
-    use std::sync::Arc;
-
-    use wasmtime::CustomCodeMemory;
-
-    use super::{Component, Config, Engine, IMAGE};
-
-    pub(in super::super) fn configure(config: &mut Config) {
-        config.with_custom_code_memory(Some(Arc::new(Mapped)));
+impl Image {
+    /// The best that is still to be had.
+    pub(super) fn take() -> Self {
+        if cfg!(target_os = "linux") && !TAKEN.swap(true, Ordering::Relaxed) {
+            Self::InPlace
+        } else {
+            Self::Copied
+        }
     }
 
-    /// Loads the image where it lies.
-    pub(in super::super) fn load(engine: &Engine) -> wasmtime::Result<Component> {
-        // SAFETY: the bytes are what `build.rs` precompiled from the component and embedded in this very program. They
-        // live as long as it, and their pages cannot be written.
-        unsafe { Component::deserialize_raw(engine, NonNull::from(&IMAGE.0)) }
+    /// Prepares an engine for [`Image::load`].
+    pub(super) fn configure(self, config: &mut Config) {
+        if self == Self::InPlace {
+            config.with_custom_code_memory(Some(Arc::new(Mapped)));
+        }
     }
 
-    /// Code that the system's loader has made executable.
-    struct Mapped;
-
-    impl CustomCodeMemory for Mapped {
-        fn required_alignment(&self) -> usize {
-            4096
+    /// Loads the image into an engine.
+    pub(super) fn load(self, engine: &Engine) -> wasmtime::Result<Component> {
+        match self {
+            // SAFETY: the bytes are what `build.rs` precompiled from the component and embedded in this very program. They
+            // live as long as it, and their pages cannot be written.
+            Self::InPlace => unsafe { Component::deserialize_raw(engine, NonNull::from(&IMAGE.0)) },
+            // SAFETY: as above, and wasmtime has the copy for itself.
+            Self::Copied => unsafe { Component::deserialize(engine, &IMAGE.0) },
         }
+    }
+}
 
-        fn publish_executable(&self, code: *const u8, length: usize) -> wasmtime::Result<()> {
-            let image = IMAGE.0.as_ptr_range();
-            // Only the image is executable: other code would have to be copied first.
-            if image.start <= code && length <= image.end.addr() - code.addr() {
-                Ok(())
-            } else {
-                Err(wasmtime::Error::msg("the code is not that of this program"))
-            }
-        }
+/// Code that the system's loader has made executable.
+struct Mapped;
 
-        fn unpublish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+impl CustomCodeMemory for Mapped {
+    fn required_alignment(&self) -> usize {
+        4096
+    }
+
+    fn publish_executable(&self, code: *const u8, length: usize) -> wasmtime::Result<()> {
+        let image = IMAGE.0.as_ptr_range();
+        // Only the image is executable: other code would have to be copied first.
+        if image.contains(&code) && length <= image.end.addr() - code.addr() {
             Ok(())
+        } else {
+            Err(wasmtime::Error::msg("the code is not that of this program"))
         }
+    }
+
+    fn unpublish_executable(&self, _: *const u8, _: usize) -> wasmtime::Result<()> {
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ use wasmtime::{
 };
 
 use crate::checker::Native;
+use image::Image;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -106,8 +107,9 @@ impl Verifier {
     /// Loads the embedded component, for at most `instances` questions at once: beyond one, their memories are pooled.
     pub fn load(bounds: Bounds, instances: u32) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError(format!("{error:#}"));
-        let engine = Engine::new(&config(bounds, instances)).map_err(failed)?;
-        let component = image::load(&engine).map_err(failed)?;
+        let image = Image::take();
+        let engine = Engine::new(&config(bounds, instances, image)).map_err(failed)?;
+        let component = image.load(&engine).map_err(failed)?;
         let mut linker = Linker::new(&engine);
         bindings::Verifier::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state).map_err(failed)?;
         let instances = linker
@@ -217,7 +219,7 @@ fn stopped(why: &str) -> Box<Undecided> {
     })
 }
 
-fn config(bounds: Bounds, instances: u32) -> Config {
+fn config(bounds: Bounds, instances: u32, image: Image) -> Config {
     let mut config = Config::new();
     // A pool pays for itself where instances come and go; a single one at a time is had for less without it.
     if instances > 1 {
@@ -231,7 +233,7 @@ fn config(bounds: Bounds, instances: u32) -> Config {
     config.generate_address_map(false);
     config.native_unwind_info(false);
     config.wasm_backtrace_max_frames(None);
-    image::configure(&mut config);
+    image.configure(&mut config);
     config
 }
 
