@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -27,7 +27,10 @@ fn main() -> anyhow::Result<()> {
     for input in [
         "guest/src",
         "guest/Cargo.toml",
-        "guest/component",
+        "guest/arithmetic/src",
+        "guest/arithmetic/Cargo.toml",
+        "guest/component/src",
+        "guest/component/Cargo.toml",
         "wit/verifier.wit",
         "Cargo.lock",
         "Cargo.toml",
@@ -35,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    require_target()?;
     let module = build_module(&root, &out)?;
     let component = wit_component::ComponentEncoder::default()
         .module(&fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?)?
@@ -50,7 +54,6 @@ fn main() -> anyhow::Result<()> {
 
 /// Builds `guest/component` as a core module, in a target folder of its own: this build holds the lock of the other.
 fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
-    require_target()?;
     let target_dir = out.join("guest");
     let status = Command::new(env::var("CARGO")?)
         .args([
@@ -82,7 +85,8 @@ fn require_target() -> anyhow::Result<()> {
         .context("cannot start rustc")?;
     let library = String::from_utf8(printed.stdout)?;
     if !Path::new(library.trim()).is_dir() {
-        bail!("the Rust target {TARGET} is missing: run `rustup target add {TARGET}`");
+        println!("cargo::error=the Rust target {TARGET} is missing: run `rustup target add {TARGET}`");
+        std::process::exit(1);
     }
     Ok(())
 }

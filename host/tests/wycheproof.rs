@@ -1,10 +1,16 @@
 //! Wycheproof's vectors, through the verifier's own arithmetic, through the native checker, and the native checker alone.
 //!
+//! With a file named by `WYCHEPROOF_OUTCOMES`, each signature and its outcome is written there, a line of JSON each:
+//! `tests/wycheproof` asks the verifier's WebAssembly about them.
+//!
 //! Every signature has one outcome, whoever does the arithmetic. Where the verifier is stricter than the vectors, or as
 //! with PSS salts more lenient, the test names the reason and asserts the outcome.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
 use linkgate::checker::Native;
-use linkgate_verifier::key::{KeyError, PublicKey, Scheme};
+use linkgate_verifier::key::{KeyError, PublicKey, Scheme, hex};
 use linkgate_verifier::limits::Budget;
 use linkgate_verifier::signature::{Checked, Checker, Outcome, Pure, check, structure};
 use wycheproof::{HashFunction, TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
@@ -32,6 +38,7 @@ impl Tally {
             }
             self.native += u32::from(alone != Outcome::NotHandled);
         }
+        write_down(key, message, signature, pure);
         match pure {
             Checked::Valid => self.valid += 1,
             Checked::Invalid => self.invalid += 1,
@@ -45,6 +52,22 @@ impl Tally {
             "{name}: {self:?}"
         );
     }
+}
+
+fn write_down(key: &PublicKey, message: &[u8], signature: &[u8], outcome: Checked) {
+    let Some(path) = std::env::var_os("WYCHEPROOF_OUTCOMES") else {
+        return;
+    };
+    let line = serde_json::json!({
+        "scheme": key.scheme().name(),
+        "spki": hex(&key.spki_der()),
+        "message": hex(message),
+        "signature": hex(signature),
+        "valid": outcome == Checked::Valid,
+    });
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    // One write: tests run side by side.
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 #[test]
