@@ -32,6 +32,13 @@ pub(crate) struct Expect {
     limit: Option<String>,
 }
 
+impl Expect {
+    /// `accept`, `reject` or `undecided`.
+    pub(crate) fn decision(&self) -> &str {
+        &self.decision
+    }
+}
+
 /// All cases, in order of their names.
 pub(crate) fn all() -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases");
