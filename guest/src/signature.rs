@@ -9,7 +9,9 @@
 //! - ECDSA (FIPS 186-5): strict DER, r and s from 1 to n - 1. A high s is accepted, as both reference implementations do.
 //! - RSA (RFC 8017): as long as the modulus, and below it.
 
-use linkgate_arithmetic::{Hash, Padding, Rsa, verify_ed25519};
+/// The arithmetic that [`check`] does for Ed25519, for a native checker to do likewise.
+pub use linkgate_arithmetic::verify_ed25519;
+use linkgate_arithmetic::{Hash, Padding, Rsa};
 
 use crate::der::Der;
 use crate::key::{Curve, Material, PublicKey, Scheme};

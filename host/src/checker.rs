@@ -16,9 +16,9 @@
 //! A key that AWS-LC does not take is not handled either.
 
 use aws_lc_rs::signature::{self as aws, ParsedPublicKey, VerificationAlgorithm};
-use linkgate_arithmetic::verify_ed25519;
+
 use linkgate_verifier::key::{PublicKey, Scheme};
-use linkgate_verifier::signature::{Checker, Outcome};
+use linkgate_verifier::signature::{Checker, Outcome, verify_ed25519};
 
 /// The checker that asks AWS-LC.
 #[derive(Clone, Copy, Debug, Default)]

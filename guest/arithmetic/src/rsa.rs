@@ -1,6 +1,6 @@
 //! RSA signatures with appendix (RFC 8017, section 8).
 
-use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
+use rsa::{BoxedUint, Pkcs1v15Sign, Pss, PublicKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// The hash of a signature, and of PSS's mask.
@@ -49,7 +49,7 @@ impl Rsa<'_> {
     {
         let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
         let exponent = BoxedUint::from_be_slice_vartime(self.exponent);
-        let Ok(key) = RsaPublicKey::new(modulus, exponent) else {
+        let Ok(key) = PublicKey::new(modulus, exponent) else {
             return false;
         };
         let digest = D::digest(message);
