@@ -33,6 +33,7 @@ fn options(base: PathBuf, content: Content) -> Options {
         follow_folders: false,
         content,
         lenient: false,
+        without_keys: false,
     }
 }
 

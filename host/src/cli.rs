@@ -4,6 +4,7 @@
 //! the program takes that tool's arguments and exits as it does.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -129,7 +130,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Verify(args) => verify::run(&args, Called::Linkgate),
         Verb::Demo(args) => demo::run(&args),
         Verb::Component(args) => component::run(&args),
-        Verb::Version(args) => Ok(version::run(&args)),
+        Verb::Version(args) => version::run(&args),
         Verb::Run(args) => run::run(&args, Called::Linkgate),
         Verb::Record(args) => record::run(&args, Called::Linkgate),
         Verb::Mock(args) => mock::run(&args),
@@ -158,6 +159,11 @@ fn dispatch_tool(tool: Tool) -> anyhow::Result<ExitCode> {
 
 fn finish(outcome: anyhow::Result<ExitCode>, called: Called) -> ExitCode {
     outcome.unwrap_or_else(|error| {
+        let is_closed = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(is_closed) {
+            // Whoever read the output has seen enough of it.
+            return ExitCode::from(2);
+        }
         terminal::error(format_args!("{error:#}"));
         match called {
             Called::InToto if !error.is::<UsageError>() => ExitCode::FAILURE,

@@ -1,6 +1,6 @@
 //! Files that are written whole or not at all: a temporary file in the same folder, its bytes on the disk, then a rename.
 
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -40,8 +40,26 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
     Err(WriteError::NoFolder(folder.to_owned()))
 }
 
-/// Writes a file, in the place of another one if there is one of that name.
+/// Writes a file, in the place of another one if there is one of that name. A symbolic link stands for what it leads to;
+/// a device or pipe is written to, not replaced.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() && !there.is_dir() => {
+            let written = File::options()
+                .write(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(bytes));
+            written.map_err(|cause| failed(path, cause))
+        }
+        Ok(_) => {
+            let real = fs::canonicalize(path).map_err(|cause| failed(path, cause))?;
+            replace(&real, bytes, mode)
+        }
+        Err(_) => replace(path, bytes, mode),
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     let temporary = fill(path, bytes, mode)?;
     temporary.persist(path).map_err(|error| failed(path, error.error))?;
     sync(folder(path)).map_err(|cause| failed(path, cause))
@@ -64,8 +82,10 @@ fn fill(path: &Path, bytes: &[u8], mode: Mode) -> Result<tempfile::NamedTempFile
         let mut temporary = tempfile::Builder::new()
             .prefix(".linkgate-")
             .permissions(permissions(mode))
-            .tempfile_in(folder(path))?;
-        temporary.write_all(bytes)?;
+            .tempfile_in(folder(path))
+            // The temporary file's name means nothing to anybody.
+            .map_err(|error| io::Error::from(error.kind()))?;
+        temporary.as_file_mut().write_all(bytes)?;
         temporary.as_file().sync_all()?;
         Ok(temporary)
     };
@@ -129,6 +149,23 @@ mod tests {
         let path = folder.path().join("probe");
         fs::write(&path, b"").unwrap();
         0o666 & !fs::metadata(&path).unwrap().permissions().mode()
+    }
+
+    #[test]
+    fn links_lead_on_and_devices_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        fs::write(&real, b"first").unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        write(&link, b"second", Mode::Public).unwrap();
+        assert_eq!(fs::read(&real).unwrap(), b"second");
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        let null = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write(&null, b"lost", Mode::Public).unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let missing = write(&folder.path().join("none/x"), b"", Mode::Public).unwrap_err();
+        assert!(matches!(missing, WriteError::NoFolder(_)));
     }
 
     #[test]

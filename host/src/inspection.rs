@@ -78,6 +78,7 @@ fn run_one(
         follow_folders: true,
         content: hash::Content::Exact,
         lenient: true,
+        without_keys: false,
     };
     let everything = [".".to_owned()];
     let materials = collect::collect(&everything, &options)?.artifacts;

@@ -2,8 +2,8 @@
 //!
 //! Colour and progress appear only on a terminal (and not where `NO_COLOR` is set); a log gets plain lines.
 
-use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::fmt::{Arguments, Display};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -21,17 +21,29 @@ const FRAME: Duration = Duration::from_millis(100);
 
 /// Says why the program could not do what it was asked.
 pub fn error(message: impl Display) {
-    anstream::eprintln!("{ERROR}error:{ERROR:#} {message}");
+    tell(format_args!("{ERROR}error:{ERROR:#} {message}"));
 }
 
 /// Says what went on differently from what one may expect.
 pub fn warning(message: impl Display) {
-    anstream::eprintln!("{WARNING}warning:{WARNING:#} {message}");
+    tell(format_args!("{WARNING}warning:{WARNING:#} {message}"));
 }
 
 /// Says what was done.
 pub fn note(message: impl Display) {
-    anstream::eprintln!("{message}");
+    tell(format_args!("{message}"));
+}
+
+/// Where nobody can be told, the exit code still says it.
+fn tell(message: Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{message}");
+}
+
+/// Prints a line of a command's own output.
+pub fn print(line: impl Display) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
 }
 
 /// Counts work as it is done, and draws a bar if that takes long and someone is watching.
@@ -45,7 +57,7 @@ impl Progress {
     /// Begins work that is called `what` and consists of `total` parts.
     pub fn start(what: &'static str, total: u64) -> Self {
         let done = Arc::new(AtomicU64::new(0));
-        let drawing = std::io::stderr().is_terminal().then(|| {
+        let drawing = io::stderr().is_terminal().then(|| {
             let (stop, stopped) = mpsc::channel();
             let done = Arc::clone(&done);
             let thread = thread::spawn(move || {

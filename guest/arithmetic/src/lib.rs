@@ -1,4 +1,4 @@
-//! The arithmetic of public keys and signatures, by the RustCrypto crates.
+//! The arithmetic of public keys and signatures, by well-kept crates.
 //!
 //! Nothing is decided here: `linkgate-verifier` makes every structural check and asks for the arithmetic alone. It is a
 //! crate of its own because generic code is compiled with the settings of the crate that names its types: that of the

@@ -1,7 +1,7 @@
 //! `linkgate demo`
 
 use std::fs;
-use std::io::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::UsageError;
 use crate::key;
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,24 +40,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let story = Story::begin(&args.folder)?;
     story.make_keys()?;
     story.make_layout()?;
-    story.say("Alice reviews the source, Bob and Carol build it independently, Dave tests what they built.");
+    story.say("Alice reviews the source, Bob and Carol build it independently, Dave tests what they built.")?;
     story.work("alice", "code-review", "-p src", None)?;
     story.build()?;
     story.work("dave", "test", "-m greet.tar,test.sh -p greet.tar", Some("sh test.sh"))?;
-    story.say("The owner's layout is all that a verifier must trust.");
+    story.say("The owner's layout is all that a verifier must trust.")?;
     story.verify(0)?;
-    story.say("Now a byte of the source changes after the review, and everybody does their work on it again.");
+    story.say("Now a byte of the source changes after the review, and everybody does their work on it again.")?;
     let tampered = GREET.replace("hello", "hallo");
     story.write("src/greet.sh", &tampered)?;
     story.write("test.sh", &TEST.replace("hello", "hallo"))?;
-    story.show("sed -i s/hello/hallo/ src/greet.sh test.sh");
+    story.show("sed -i s/hello/hallo/ src/greet.sh test.sh")?;
     story.build()?;
     story.work("dave", "test", "-m greet.tar,test.sh -p greet.tar", Some("sh test.sh"))?;
     story.verify(1)?;
     story.say(&format!(
         "Accepted as it should be, rejected as it should be. Everything is in {}.",
         story.folder.display()
-    ));
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,12 +87,12 @@ impl Story {
         };
         story.write("src/greet.sh", GREET)?;
         story.write("test.sh", TEST)?;
-        story.show(&format!("cd {}", folder.display()));
+        story.show(&format!("cd {}", folder.display()))?;
         Ok(story)
     }
 
     fn make_keys(&self) -> anyhow::Result<()> {
-        self.say("An owner and four functionaries get keys.");
+        self.say("An owner and four functionaries get keys.")?;
         for name in ["owner", "alice", "bob", "carol", "dave"] {
             self.linkgate(&format!("keygen -t ed25519 -n {name}"), 0)?;
         }
@@ -99,15 +100,15 @@ impl Story {
     }
 
     fn make_layout(&self) -> anyhow::Result<()> {
-        self.say("The owner writes down what must happen and who may do it, and signs that.");
+        self.say("The owner writes down what must happen and who may do it, and signs that.")?;
         let layout = self.layout()?;
         self.write("layout.json", &(serde_json::to_string_pretty(&layout)? + "\n"))?;
-        self.show("cat layout.json   # shortened: without `keys`");
+        self.show("cat layout.json   # shortened: without `keys`")?;
         let mut shortened = layout;
         if let Some(members) = shortened.as_object_mut() {
             members.remove("keys");
         }
-        anstream::println!("{}", serde_json::to_string_pretty(&shortened)?);
+        terminal::print(format_args!("{}", serde_json::to_string_pretty(&shortened)?))?;
         self.linkgate("sign -f layout.json -k owner -o root.layout", 0)
     }
 
@@ -210,7 +211,7 @@ impl Story {
     }
 
     fn child(&self, shown: &str, mut command: Command, wanted: i32) -> anyhow::Result<()> {
-        self.show(shown);
+        self.show(shown)?;
         let status = command
             .current_dir(&self.folder)
             .stdin(Stdio::null())
@@ -229,15 +230,13 @@ impl Story {
 
     /// Prints a command as it could be typed.
     #[expect(clippy::unused_self, reason = "what is shown belongs to the story")]
-    fn show(&self, command: &str) {
+    fn show(&self, command: &str) -> io::Result<()> {
         const PROMPT: anstyle::Style = anstyle::Style::new().bold();
-        anstream::println!("{PROMPT}$ {command}{PROMPT:#}");
-        // A child writes to the same place.
-        _ = anstream::stdout().flush();
+        terminal::print(format_args!("{PROMPT}$ {command}{PROMPT:#}"))
     }
 
     #[expect(clippy::unused_self, reason = "what is said belongs to the story")]
-    fn say(&self, sentence: &str) {
-        anstream::println!("\n{sentence}\n");
+    fn say(&self, sentence: &str) -> io::Result<()> {
+        terminal::print(format_args!("\n{sentence}\n"))
     }
 }

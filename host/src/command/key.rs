@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::key::{self, Password, PublicKeyFile};
 use crate::signer::{FileSigner, Signer as _};
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,10 +55,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         let members = keys.iter().map(|file| (keyid(file), layout_form(file)));
-        anstream::println!("{:#}", Value::Object(members.collect()));
+        terminal::print(format_args!("{:#}", Value::Object(members.collect())))?;
     } else {
         let shown: Vec<String> = keys.iter().map(text).collect();
-        anstream::println!("{}", shown.join("\n\n"));
+        terminal::print(format_args!("{}", shown.join("\n\n")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let _ = fs::remove_file(private);
     })?;
     terminal::note(format_args!("wrote {} and {}", private.display(), public.display()));
-    anstream::println!("{keyid}");
+    terminal::print(keyid)?;
     Ok(ExitCode::SUCCESS)
 }
 

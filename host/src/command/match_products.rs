@@ -15,6 +15,7 @@ use crate::record::collect::{Artifacts, Options, collect};
 use crate::record::exclude::{self, Exclude};
 use crate::record::hash::Content;
 use crate::record::path::{Naming, split};
+use crate::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,11 +56,11 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let differences = differences(&products, &artifacts);
     if args.verbose || called == Called::Linkgate {
         if differences.is_empty() {
-            anstream::println!("Local artifacts match products in passed link.");
+            terminal::print("Local artifacts match products in passed link.")?;
         } else {
-            anstream::println!("Local artifacts don't match products in passed link.");
+            terminal::print("Local artifacts don't match products in passed link.")?;
             for difference in &differences {
-                anstream::println!("{difference}");
+                terminal::print(difference)?;
             }
         }
     }
@@ -98,6 +99,7 @@ impl Args {
             content: Content::Exact,
             // What is not there is told by the comparison.
             lenient: true,
+            without_keys: false,
         };
         let here = [".".to_owned()];
         let paths: &[String] = if self.paths.is_empty() { &here } else { &self.paths };

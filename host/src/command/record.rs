@@ -145,7 +145,11 @@ impl Args {
             .with_context(|| format!("wrote the link, but cannot remove `{}`", unfinished.display()))?;
         self.talk.note(
             called,
-            format_args!("wrote `{}`: {} products", link.display(), products.len()),
+            format_args!(
+                "wrote `{}`: {}",
+                link.display(),
+                recording::count(products.len(), "product")
+            ),
         );
         Ok(())
     }
@@ -159,7 +163,8 @@ impl Args {
         keys.extend(self.key_patterns());
         self.talk
             .warning("no path is given: recording the current folder, less links, keys and .git");
-        let options = self.recording.options(called, &keys)?;
+        let mut options = self.recording.options(called, &keys)?;
+        options.without_keys = true;
         recording::artifacts(&[".".to_owned()], &[], &options, self.talk)
     }
 

@@ -65,6 +65,7 @@ impl Args {
             // in-toto's commands always do, and pass over what is not there.
             follow_folders: self.follow_symlink_dirs || called == Called::InToto,
             lenient: called == Called::InToto,
+            without_keys: false,
             content: if self.normalize_line_endings {
                 Content::UnixLines
             } else {
@@ -116,6 +117,10 @@ pub(crate) fn artifacts(
     options: &Options,
     talk: Talk,
 ) -> anyhow::Result<Artifacts> {
+    if paths.iter().any(|path| path.split(',').all(str::is_empty)) {
+        // A variable that is not set must not stand for the whole folder.
+        return Err(UsageError("an empty path to record: say `.` for the current folder".to_owned()).into());
+    }
     let collect::Collected { mut artifacts, notes } = collect(&split(paths, &options.base), options)?;
     for note in notes {
         talk.warning(note);
@@ -147,6 +152,11 @@ pub(crate) fn step_name(given: Option<&str>) -> anyhow::Result<StepName> {
         return Err(UsageError(message).into());
     };
     StepName::new(name).map_err(|error| UsageError(format!("{error}; give one with --name NAME")).into())
+}
+
+/// A number of things.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Signs a payload and writes it.

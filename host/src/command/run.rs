@@ -71,8 +71,8 @@ pub(crate) struct Args {
     #[arg(long)]
     use_dsse: bool,
 
-    /// Kill the command and all that it started after this many seconds; none is set if none is given.
-    #[arg(long, value_name = "SECONDS")]
+    /// Kill the command and all that it started after this many seconds. It then cannot read from the terminal.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     run_timeout: Option<u64>,
 
     /// Write a link although the command failed.
@@ -130,6 +130,12 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         Called::Linkgate => Signals::AsShells,
         Called::InToto => Signals::AsInToto,
     };
+    if let Some(outcome) = &outcome
+        && (outcome.stdout.truncated || outcome.stderr.truncated)
+    {
+        args.talk
+            .warning("the command printed more than 16 MiB: the link keeps the beginning of it");
+    }
     let byproducts = outcome.map_or_else(|| json!({}), |outcome| link::byproducts(&outcome, signals));
     let payload = link::payload(
         &name,
@@ -144,10 +150,10 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.talk.note(
         called,
         format_args!(
-            "wrote `{}`: {} materials, {} products",
+            "wrote `{}`: {}, {}",
             path.display(),
-            materials.len(),
-            products.len()
+            recording::count(materials.len(), "material"),
+            recording::count(products.len(), "product")
         ),
     );
     Ok(exit_code(code))

@@ -12,7 +12,8 @@ pub(crate) struct Args {
     #[arg(short = 'k', long = "key-path", visible_aliases = ["signing-key", "key"], value_name = "KEY")]
     pub(crate) key: Option<String>,
 
-    /// The password of an encrypted key; without a value it is asked for.
+    /// The password of an encrypted key. Without a value it is asked for; without the option it is taken from
+    /// `LINKGATE_KEY_PASSWORD`.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
 

@@ -1,5 +1,6 @@
 //! `linkgate verify`
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use linkgate_verifier::layout::Reading;
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
-use linkgate_verifier::verdict::{self, Answer, Code, Decision, Verdict};
+use linkgate_verifier::verdict::{self, Answer, Code, Decision};
 
 use crate::cli::{Called, UsageError};
-use crate::evidence::folder;
+use crate::evidence::folder::{self, Unread};
 use crate::file::{self, Mode};
 use crate::inspection;
 use crate::key::{self, PublicKeyFile};
@@ -41,8 +42,8 @@ Examples:
   linkgate verify -l root.layout -d links -k owner.pub --format json | jq .findings
       Why was this refused? `linkgate verify --request FILE` replays what --save-request kept.
 
-The exit code is 0 for accept, 1 for reject, and 2 where no judgement was possible (undecided) or the command line is
-wrong. A gate refuses on all but 0.";
+The exit code is 0 for accept, 1 for reject, and 2 where no judgement was possible
+(undecided) or the command line is wrong. A gate refuses on all but 0.";
 
 /// Arguments of `linkgate verify`.
 #[derive(Debug, clap::Args)]
@@ -200,8 +201,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     }
     let fetching = Stopwatch::now();
     let keys = KeyFiles::read(args)?;
-    let mut request = match &args.request {
-        Some(path) => read_request(path)?,
+    let (mut request, unread) = match &args.request {
+        Some(path) => (read_request(path)?, Vec::new()),
         None => args.request(&keys)?,
     };
     let fetch = fetching.elapsed();
@@ -220,14 +221,27 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         fetch,
         judge: judging.elapsed(),
     };
+    doubt(&judged.answer, unread)?;
     args.write_files(&request, &judged, times)?;
     args.print(&judged.answer, &keys)?;
-    if args.output.format == Format::Text
-        && let Ok(verdict) = &judged.answer
-    {
-        args.advise(verdict, &request, &keys);
+    if args.output.format == Format::Text {
+        args.advise(&judged.answer, &request, &keys);
     }
     Ok(exit_code(&judged.answer, called))
+}
+
+/// Warns of links that could not be read. Where the chain does not hold without them, nothing is known: that is an error.
+fn doubt(answer: &Answer, unread: Vec<Unread>) -> Result<(), Unread> {
+    let accepted = answer
+        .as_ref()
+        .is_ok_and(|verdict| verdict.decision == Decision::Accept);
+    for unread in unread {
+        if !accepted {
+            return Err(unread);
+        }
+        terminal::warning(format_args!("{unread}; the chain holds without it"));
+    }
+    Ok(())
 }
 
 fn exit_code(answer: &Answer, called: Called) -> ExitCode {
@@ -272,11 +286,12 @@ impl KeyFiles {
 }
 
 impl Args {
-    fn request(&self, keys: &KeyFiles) -> anyhow::Result<Request> {
+    fn request(&self, keys: &KeyFiles) -> anyhow::Result<(Request, Vec<Unread>)> {
         let layout = self.layout.as_deref().context("no layout is given")?;
         let content =
             folder::read_file(layout).with_context(|| format!("cannot read the layout `{}`", layout.display()))?;
-        Ok(Request {
+        let evidence = folder::read(&self.links_dir)?;
+        let request = Request {
             layout: Content(content),
             trust: if self.trust_layout {
                 let named = keys.functionaries.iter().map(|file| NamedKey {
@@ -287,13 +302,9 @@ impl Args {
             } else {
                 Trust::SignedBy(keys.owners.iter().map(request_key).collect())
             },
-            documents: folder::read(&self.links_dir)?,
+            documents: evidence.documents,
             inspections: Vec::new(),
-            parameters: self
-                .param
-                .iter()
-                .map(|text| parameter(text))
-                .collect::<anyhow::Result<_>>()?,
+            parameters: parameters(&self.param)?,
             subjects: self
                 .subject
                 .iter()
@@ -305,7 +316,8 @@ impl Args {
                 summary_link: false,
             },
             now: self.now()?.0,
-        })
+        };
+        Ok((request, evidence.unread))
     }
 
     fn now(&self) -> anyhow::Result<Instant> {
@@ -383,36 +395,78 @@ impl Args {
 
     /// Says what command would be right where every given key is a functionary's and none signed the layout, as in
     /// tutorials that pass the functionaries' keys.
-    fn advise(&self, verdict: &Verdict, request: &Request, keys: &KeyFiles) {
-        let unsigned = verdict
-            .findings
-            .iter()
-            .all(|finding| finding.code == Code::LayoutSignatureMissing);
-        if self.request.is_some()
-            || verdict.decision == Decision::Accept
-            || !unsigned
-            || !Self::all_functionaries(request, keys)
-        {
+    fn advise(&self, answer: &Answer, request: &Request, keys: &KeyFiles) {
+        let unsigned = match answer {
+            Ok(verdict) => {
+                verdict.decision == Decision::Reject
+                    && verdict
+                        .findings
+                        .iter()
+                        .all(|finding| finding.code == Code::LayoutSignatureMissing)
+            }
+            // A bare layout, without an envelope, is signed by nobody either.
+            Err(undecided) => undecided.code == Code::LayoutMalformed,
+        };
+        if self.request.is_some() || self.trust_layout || !unsigned || !Self::all_functionaries(request, keys) {
             return;
         }
-        let (layout, links) = (
-            self.layout.as_deref().unwrap_or(Path::new("")).display(),
-            self.links_dir.display(),
-        );
-        let files: Vec<String> = self.key.iter().map(|path| path.display().to_string()).collect();
-        let files = files.join(" ");
+        let files = self.key.iter().map(|path| path.display().to_string());
+        let files: Vec<String> = files.chain(self.functionary_key.iter().cloned()).collect();
+        let (first, last) = (self.words_before_keys(), self.words_after_keys());
+        let command = |owners: &str| format!("{first} {owners} --functionary-key {}{last}", quoted(&files));
         terminal::note(format_args!(
             "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. --key takes\n\
-             the keys of the layout's owners:\n  \
-             linkgate verify --layout {layout} --links-dir {links} --key OWNER.pub --functionary-key {files}\n\
-             If the layout comes from a place that you trust as it is:\n  \
-             linkgate verify --layout {layout} --links-dir {links} --trust-layout --functionary-key {files}"
+             the keys of the layout's owners:\n  {}\n\
+             If the layout comes from a place that you trust as it is:\n  {}",
+            command("--key OWNER.pub"),
+            command("--trust-layout"),
         ));
+    }
+
+    fn words_before_keys(&self) -> String {
+        let layout = self.layout.as_deref().unwrap_or(Path::new("")).display().to_string();
+        let links = self.links_dir.display().to_string();
+        format!(
+            "linkgate verify {}",
+            quoted(["--layout", &layout, "--links-dir", &links])
+        )
+    }
+
+    /// What else decides the verdict, as it was given.
+    fn words_after_keys(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        let repeated = [
+            ("--param", &self.param),
+            ("--subject", &self.subject),
+            ("--subject-step", &self.subject_step),
+        ];
+        for (option, values) in repeated {
+            words.extend(values.iter().flat_map(|value| [option.to_owned(), value.clone()]));
+        }
+        words.extend(self.at.iter().flat_map(|at| ["--at".to_owned(), at.clone()]));
+        let folder = self.inspecting.inspect_dir.iter();
+        words.extend(folder.flat_map(|folder| ["--inspect-dir".to_owned(), folder.display().to_string()]));
+        let flags = [
+            ("--strict", self.strict),
+            ("--no-inspections", self.inspecting.no_inspections),
+            ("--inspect-sublayouts", self.inspecting.inspect_sublayouts),
+        ];
+        words.extend(
+            flags
+                .iter()
+                .filter(|(_, given)| *given)
+                .map(|(flag, _)| (*flag).to_owned()),
+        );
+        if words.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", quoted(&words))
+        }
     }
 
     /// Whether each of the owners' keys may sign a step. Only for advice: it decides nothing.
     fn all_functionaries(request: &Request, keys: &KeyFiles) -> bool {
-        let Ok(envelope) = Envelope::parse(&request.layout.0) else {
+        let Ok(envelope) = Envelope::parse(&request.layout.0).or_else(|_| Envelope::bare(&request.layout.0)) else {
             return false;
         };
         let parameters = Parameters::new(request.parameters.clone());
@@ -431,6 +485,20 @@ impl Args {
     }
 }
 
+/// Words as a POSIX shell reads them back.
+fn quoted<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
+    let quoted = words.into_iter().map(|word| {
+        let word = word.as_ref();
+        if !word.is_empty() && word.bytes().all(is_plain) {
+            word.to_owned()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
 fn request_key(file: &PublicKeyFile) -> Key {
     Key::new(
         file.keyid.clone(),
@@ -445,11 +513,17 @@ fn read_request(path: &Path) -> anyhow::Result<Request> {
     Request::from_json(&text).with_context(|| format!("`{}`", path.display()))
 }
 
-fn parameter(text: &str) -> anyhow::Result<(String, String)> {
-    match text.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(UsageError(format!("--param `{text}` is not NAME=VALUE")).into()),
+fn parameters(texts: &[String]) -> Result<BTreeMap<String, String>, UsageError> {
+    let mut parameters = BTreeMap::new();
+    for text in texts {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(UsageError(format!("--param `{text}` is not NAME=VALUE")));
+        };
+        if parameters.insert(name.to_owned(), value.to_owned()).is_some() {
+            return Err(UsageError(format!("--param gives two values for `{name}`")));
+        }
     }
+    Ok(parameters)
 }
 
 /// `[NAME=]ALGORITHM:HEX`, or a file.
@@ -459,7 +533,18 @@ fn subject(text: &str) -> anyhow::Result<Subject> {
         _ => (None, text),
     };
     let digests = match digest_of(digest) {
-        Some((algorithm, value)) => [(algorithm.to_owned(), value.to_ascii_lowercase())].into(),
+        Some((algorithm, value)) => {
+            let digits = match algorithm {
+                "sha256" => 64,
+                "sha384" => 96,
+                _ => 128,
+            };
+            if value.len() != digits || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let message = format!("--subject `{text}`: a {algorithm} has {digits} hexadecimal digits");
+                bail!(UsageError(message));
+            }
+            [(algorithm.to_owned(), value.to_ascii_lowercase())].into()
+        }
         None if Path::new(text).is_file() => {
             let digest = hash::file(Path::new(text), hash::Content::Exact)?;
             [("sha256".to_owned(), digest.to_string())].into()

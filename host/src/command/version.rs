@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::record::hash::Digest;
 use crate::runtime::COMPONENT;
+use crate::terminal;
 
 /// Arguments of `linkgate version`.
 #[derive(Debug, clap::Args)]
@@ -14,11 +15,12 @@ pub(crate) struct Args {
 }
 
 /// Prints the version.
-pub(crate) fn run(args: &Args) -> ExitCode {
-    anstream::println!("linkgate {}", env!("CARGO_PKG_VERSION"));
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    terminal::print(concat!("linkgate ", env!("CARGO_PKG_VERSION")))?;
     if args.verbose {
-        anstream::println!("component linkgate:verifier@0.1.0, {} bytes", COMPONENT.len());
-        anstream::println!("component sha256 {}", Digest::of(COMPONENT));
+        let (bytes, digest) = (COMPONENT.len(), Digest::of(COMPONENT));
+        terminal::print(format_args!("component linkgate:verifier@0.1.0, {bytes} bytes"))?;
+        terminal::print(format_args!("component sha256 {digest}"))?;
     }
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }

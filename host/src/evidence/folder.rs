@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use linkgate_verifier::limits;
 use linkgate_verifier::request::{Content, Document};
 
-/// Why a folder's evidence could not be read. Missing evidence would look like a reject, so nothing is passed over.
+/// Why a folder's evidence could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A folder that cannot be listed.
@@ -18,7 +18,25 @@ pub enum FolderError {
         /// What the system says.
         cause: io::Error,
     },
-    /// A file that cannot be read.
+    /// More than a request may hold.
+    #[error("`{}` holds more than {} links", .0.display(), limits::DOCUMENTS)]
+    TooMany(PathBuf),
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// The documents, in order of their names.
+    pub documents: Vec<Document>,
+    /// The links that could not be read. A chain that holds without them holds; one that does not is undecided, for they
+    /// might have been what it lacks.
+    pub unread: Vec<Unread>,
+}
+
+/// Why a link could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// The system refused.
     #[error("cannot read the link `{}`: {cause}", .path.display())]
     File {
         /// The file.
@@ -26,29 +44,23 @@ pub enum FolderError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A pipe, socket or device.
+    #[error("the link `{}` is no regular file", .0.display())]
+    NotRegular(PathBuf),
     /// A name that no document can have.
     #[error("the link `{}` has a name that is not UTF-8: rename it", .0.display())]
     Name(PathBuf),
-    /// More than a request may hold.
-    #[error("`{}` holds more than {} links", .0.display(), limits::DOCUMENTS)]
-    TooMany(PathBuf),
 }
 
-/// Reads the evidence of a folder, in order of names. A file larger than the verifier takes is read as far as shows that.
-pub fn read(folder: &Path) -> Result<Vec<Document>, FolderError> {
-    let mut documents = Vec::new();
-    collect(folder, folder, "", 0, &mut documents)?;
-    documents.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(documents)
+/// Reads the evidence of a folder. A file larger than the verifier takes is read as far as shows that.
+pub fn read(folder: &Path) -> Result<Evidence, FolderError> {
+    let mut evidence = Evidence::default();
+    collect(folder, folder, "", 0, &mut evidence)?;
+    evidence.documents.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(evidence)
 }
 
-fn collect(
-    root: &Path,
-    folder: &Path,
-    prefix: &str,
-    depth: u32,
-    documents: &mut Vec<Document>,
-) -> Result<(), FolderError> {
+fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut Evidence) -> Result<(), FolderError> {
     let failed = |cause| FolderError::Folder {
         path: folder.to_owned(),
         cause,
@@ -60,21 +72,25 @@ fn collect(
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str() else {
             if is_link {
-                return Err(FolderError::Name(path));
+                evidence.unread.push(Unread::Name(path));
             }
             continue;
         };
         let is_folder = is_folder(&entry, &path).map_err(failed)?;
         if is_folder && depth <= limits::SUBLAYOUT_DEPTH && name.contains('.') && !name.starts_with('.') {
-            collect(root, &path, &format!("{prefix}{name}/"), depth + 1, documents)?;
+            collect(root, &path, &format!("{prefix}{name}/"), depth + 1, evidence)?;
         } else if is_link && !is_folder {
-            if documents.len() == limits::DOCUMENTS {
+            if evidence.documents.len() == limits::DOCUMENTS {
                 return Err(FolderError::TooMany(root.to_owned()));
             }
-            documents.push(Document {
-                name: format!("{prefix}{name}"),
-                content: Content(read_file(&path).map_err(|cause| FolderError::File { path, cause })?),
-            });
+            let name = format!("{prefix}{name}");
+            match read_link(path) {
+                Ok(bytes) => evidence.documents.push(Document {
+                    name,
+                    content: Content(bytes),
+                }),
+                Err(unread) => evidence.unread.push(unread),
+            }
         }
     }
     Ok(())
@@ -84,6 +100,15 @@ fn collect(
 fn is_folder(entry: &DirEntry, path: &Path) -> io::Result<bool> {
     let kind = entry.file_type()?;
     Ok(kind.is_dir() || kind.is_symlink() && path.is_dir())
+}
+
+fn read_link(path: PathBuf) -> Result<Vec<u8>, Unread> {
+    // Opening a pipe would wait for somebody to write into it.
+    let kind = fs::metadata(&path);
+    if kind.is_ok_and(|kind| !kind.is_file()) {
+        return Err(Unread::NotRegular(path));
+    }
+    read_file(&path).map_err(|cause| Unread::File { path, cause })
 }
 
 /// Reads a file, but no more of it than shows that it is too large for a document.
@@ -117,6 +142,7 @@ mod tests {
         }
         let names: Vec<String> = read(folder.path())
             .unwrap()
+            .documents
             .into_iter()
             .map(|document| document.name)
             .collect();

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -32,6 +33,8 @@ pub struct Options {
     pub content: Content,
     /// Whether a path that is not there is passed over with a note, as in-toto does, rather than refused.
     pub lenient: bool,
+    /// Whether PEM files of keys are left out, with a note, wherever they are found.
+    pub without_keys: bool,
 }
 
 /// Something that was passed over and that a person may miss.
@@ -47,11 +50,14 @@ pub enum Note {
     LinkToFolder(String),
     /// A pipe, socket or device.
     NotRegular(String),
+    /// A key, where keys are left out.
+    Key(String),
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Key(path) => write!(formatter, "`{path}` is a key and is not recorded"),
             Self::Missing(path) => write!(formatter, "`{path}` does not exist and is not recorded"),
             Self::NoMatch(glob) => write!(formatter, "no file matches `{glob}`"),
             Self::Dangling(path) => write!(formatter, "`{path}` is a link to nothing and is not recorded"),
@@ -160,6 +166,10 @@ pub fn collect(arguments: &[String], options: &Options) -> Result<Collected, Col
         walk.visit(path)?;
         collected.notes.append(&mut walk.notes);
         for location in walk.files {
+            if options.without_keys && is_key(&options.locate(&location)) {
+                collected.notes.push(Note::Key(location));
+                continue;
+            }
             let name = options.naming.name(&location, scheme)?;
             files.push(Named { name, location });
         }
@@ -172,6 +182,19 @@ pub fn collect(arguments: &[String], options: &Options) -> Result<Collected, Col
             .insert(name, hash_folder(&folder, options, &mut collected.notes)?);
     }
     Ok(collected)
+}
+
+/// Whether a file begins as the PEM of a key does. One that cannot be read is none: recording it will say why.
+fn is_key(path: &Path) -> bool {
+    let mut head = [0; 64];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head));
+    let head = read.map_or(&[][..], |length| &head[..length]);
+    let line = head
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii_end();
+    line.starts_with(b"-----BEGIN ") && line.ends_with(b" KEY-----")
 }
 
 /// In order of their names. The same file may be asked for twice, but two files cannot have one name.
@@ -250,6 +273,7 @@ mod tests {
             follow_folders: false,
             content: Content::Exact,
             lenient: false,
+            without_keys: false,
         }
     }
 
@@ -267,6 +291,18 @@ mod tests {
     fn names(arguments: &[&str], options: &Options) -> Result<Vec<String>, CollectError> {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         Ok(collect(&arguments, options)?.artifacts.into_keys().collect())
+    }
+
+    #[test]
+    fn keys_are_left_out_where_that_is_asked_for() {
+        let folder = tree(&["a"]);
+        fs::write(folder.path().join("bob"), "-----BEGIN PRIVATE KEY-----\nMC4=\n").unwrap();
+        fs::write(folder.path().join("carol"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\r\n").unwrap();
+        fs::write(folder.path().join("cert"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+        let mut options = options(&folder);
+        assert_eq!(names(&["."], &options).unwrap(), ["a", "bob", "carol", "cert"]);
+        options.without_keys = true;
+        assert_eq!(names(&["."], &options).unwrap(), ["a", "cert"]);
     }
 
     #[test]

@@ -56,8 +56,11 @@ impl Names {
             named.push_str(before);
             match self.by_keyid.get(word) {
                 // A word that goes on from other letters is part of something longer.
-                Some(name) if !before.ends_with(|character: char| character.is_alphanumeric()) => named.push_str(name),
-                _ => named.push_str(word),
+                _ if before.ends_with(|character: char| character.is_alphanumeric()) => named.push_str(word),
+                Some(name) => named.push_str(name),
+                // A digest stands after its algorithm and a colon.
+                None if before.ends_with(':') => named.push_str(word),
+                None => named.push_str(&short(word)),
             }
             rest = after;
         }
@@ -89,10 +92,11 @@ mod tests {
         names.by_fingerprint.insert("f".into(), "bob".into());
         let (known, unknown) = ("a".repeat(64), "b".repeat(64));
         names.learn([&key(&known, "f"), &key(&unknown, "g"), &key("carol", "h")]);
-        let text = format!("`{known}`, {unknown} and carol; x{known} stays");
+        let (other, digest) = ("c".repeat(64), "d".repeat(64));
+        let text = format!("`{known}`, {unknown}, {other} and carol; x{known} and sha256:{digest} stay");
         assert_eq!(
             names.within(&text),
-            format!("`bob`, bbbbbbbb and carol; x{known} stays")
+            format!("`bob`, bbbbbbbb, cccccccc and carol; x{known} and sha256:{digest} stay")
         );
     }
 }

@@ -64,6 +64,19 @@ impl Page<'_> {
         }
     }
 
+    /// The last line of a reject, which says what it is about.
+    fn verdict_on(verdict: &Verdict) -> &'static str {
+        if verdict
+            .findings
+            .iter()
+            .all(|finding| finding.code == Code::SubjectNotFound)
+        {
+            "this is not what the supply chain made"
+        } else {
+            "the supply chain does not hold"
+        }
+    }
+
     fn verified(&mut self, step: &StepReport) -> io::Result<()> {
         let signers: Vec<String> = step
             .signers
@@ -151,7 +164,7 @@ impl Page<'_> {
         for finding in &verdict.findings {
             self.finding(finding, BAD)?;
             if finding.code == Code::ThresholdNotMet {
-                self.missing(finding, &verdict.steps)?;
+                self.missing(finding, verdict)?;
             }
         }
         if verdict.omitted > 0 {
@@ -164,7 +177,8 @@ impl Page<'_> {
         let count = verdict.findings.len() as u64 + verdict.omitted;
         writeln!(
             self.out,
-            "{BAD}REJECTED:{BAD:#} the supply chain does not hold ({count} finding{})",
+            "{BAD}REJECTED:{BAD:#} {} ({count} finding{})",
+            Self::verdict_on(verdict),
             if count == 1 { "" } else { "s" }
         )
     }
@@ -201,7 +215,12 @@ impl Page<'_> {
 
     fn finding(&mut self, finding: &Finding, style: Style) -> io::Result<()> {
         if let [at @ .., name] = finding.at.as_slice() {
-            write!(self.out, "{style}Step '{}' failed{style:#}: ", path(at, name))?;
+            let (what, outcome) = match finding.code {
+                Code::InspectionNotRun => ("Inspection", "has no result"),
+                Code::InspectionFailed | Code::InspectionMalformed => ("Inspection", "failed"),
+                _ => ("Step", "failed"),
+            };
+            write!(self.out, "{style}{what} '{}' {outcome}{style:#}: ", path(at, name))?;
         } else {
             write!(self.out, "{style}Failed{style:#}: ")?;
         }
@@ -228,19 +247,25 @@ impl Page<'_> {
     }
 
     /// Which links would fill a gap, and who could sign them.
-    fn missing(&mut self, finding: &Finding, steps: &[StepReport]) -> io::Result<()> {
+    fn missing(&mut self, finding: &Finding, verdict: &Verdict) -> io::Result<()> {
         let Some((name, at)) = finding.at.split_last() else {
             return Ok(());
         };
-        let step = steps.iter().find(|step| step.name == *name && step.at == at);
+        let mut steps = verdict.steps.iter();
+        let step = steps.find(|step| step.name == *name && step.at == at);
         for key in step.into_iter().flat_map(|step| &step.missing) {
             let short: String = key.label.chars().take(8).collect();
-            writeln!(
-                self.out,
-                "  missing:  {}.{short}.link, which {} could sign",
-                path(at, name),
-                self.names.of_key(key)
-            )?;
+            let document = format!("{}.{short}.link", path(at, name));
+            let who = self.names.of_key(key);
+            let is_there = |finding: &Finding| finding.document.as_deref() == Some(&*document);
+            if verdict.warnings.iter().chain(&verdict.findings).any(is_there) {
+                writeln!(
+                    self.out,
+                    "  not counted: {document} of {who}; what is said of it here tells why"
+                )?;
+            } else {
+                writeln!(self.out, "  missing:  {document}, which {who} could sign")?;
+            }
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Image {
             // live as long as it, and their pages cannot be written.
             Self::InPlace => unsafe { Component::deserialize_raw(engine, NonNull::from(&IMAGE.0)) },
             // SAFETY: as above, and wasmtime has the copy for itself.
-            Self::Copied => unsafe { Component::deserialize(engine, &IMAGE.0) },
+            Self::Copied => unsafe { Component::deserialize(engine, IMAGE.0.as_slice()) },
         }
     }
 }
