@@ -44,9 +44,10 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
 /// a device or pipe is written to, not replaced.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     match fs::metadata(path) {
-        Ok(there) if !there.is_file() && !there.is_dir() => {
+        // `/dev/stdout` may be a file, and then holds what was printed before.
+        Ok(there) if !there.is_dir() && (!there.is_file() || path.starts_with("/dev")) => {
             let written = File::options()
-                .write(true)
+                .append(true)
                 .open(path)
                 .and_then(|mut file| file.write_all(bytes));
             written.map_err(|cause| failed(path, cause))
