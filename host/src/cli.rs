@@ -56,6 +56,22 @@ enum Verb {
     Man(man::Args),
 }
 
+/// The program where it verifies. What a gate asks for most often is parsed without defining all other verbs first, which
+/// would take a tenth of its time.
+#[derive(Debug, Parser)]
+#[command(name = "linkgate", version, infer_long_args = true)]
+struct Verifying {
+    #[command(subcommand)]
+    verb: VerifyVerb,
+}
+
+/// The one verb of [`Verifying`].
+#[derive(Debug, Subcommand)]
+enum VerifyVerb {
+    /// Verify a supply chain.
+    Verify(verify::Args),
+}
+
 /// The program under the names of in-toto's tools.
 #[derive(Debug, Parser)]
 // Python's argparse takes unambiguous beginnings of long options, and the last of several equal ones.
@@ -116,6 +132,10 @@ pub fn main() -> ExitCode {
     {
         let outcome = dispatch_tool(InToto::parse().tool);
         return finish(outcome, Called::InToto);
+    }
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "verify") {
+        let VerifyVerb::Verify(args) = Verifying::parse().verb;
+        return finish(verify::run(&args, Called::Linkgate), Called::Linkgate);
     }
     finish(dispatch(Cli::parse().verb), Called::Linkgate)
 }
@@ -179,7 +199,18 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
+        Verifying::command().debug_assert();
         InToto::command().debug_assert();
+    }
+
+    #[test]
+    fn verifying_is_the_same_verb() {
+        let help = |mut command: clap::Command| {
+            command.build();
+            let verb = command.find_subcommand_mut("verify").expect("the verb");
+            verb.render_long_help().to_string()
+        };
+        assert_eq!(help(Cli::command()), help(Verifying::command()));
     }
 
     #[test]

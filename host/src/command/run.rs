@@ -19,8 +19,8 @@ Examples:
       Records src/ before and app.tar after the command, and writes build.<keyid>.link.
   linkgate run -n build -k builder -d links -m 'src/**/*.c,Makefile' -p out/ -s -- make
       Takes globs and lists, keeps the command's output, and writes into links/.
-  linkgate run -n package -k builder -m app.tar --product-image app:1.0=oci-layout:image -- make image
-      Records the image's digest as the artifact app:1.0.
+  linkgate run -n package -k builder -m app.tar --product-image app:1=oci-layout:image -- make
+      Records the image's digest as the artifact app:1.
   linkgate run -n review -k alice -m . -x
       Signs for the files as they are; no command is run.
 

@@ -227,6 +227,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     if args.output.format == Format::Text {
         args.advise(&judged.answer, &request, &keys);
     }
+    // The process ends here, and takes all memory along at once.
+    std::mem::forget((verifier, request));
     Ok(exit_code(&judged.answer, called))
 }
 
