@@ -35,6 +35,9 @@ pub enum InspectionError {
     /// The command could not be run, or took too long.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// The person who verifies wants no more of it.
+    #[error("it was interrupted")]
+    Interrupted,
     /// The name cannot be a link's.
     #[error(transparent)]
     Name(#[from] StepNameError),
@@ -59,10 +62,16 @@ pub fn run(
             return name.map(|name| (name, Err(error))).into_iter().collect();
         }
     };
-    inspections
-        .iter()
-        .map(|inspection| (inspection.name.clone(), run_one(inspection, scratch.path(), limit)))
-        .collect()
+    let mut results = Vec::new();
+    for inspection in inspections {
+        let result = run_one(inspection, scratch.path(), limit);
+        let interrupted = matches!(result, Err(InspectionError::Interrupted));
+        results.push((inspection.name.clone(), result));
+        if interrupted {
+            break;
+        }
+    }
+    results
 }
 
 fn run_one(
@@ -91,6 +100,9 @@ fn run_one(
             timeout: Some(limit),
         },
     )?;
+    if outcome.interrupted {
+        return Err(InspectionError::Interrupted);
+    }
     let times = Times {
         started,
         finished: link::now(),

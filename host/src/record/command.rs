@@ -84,6 +84,8 @@ pub struct Outcome {
     pub stdout: Stream,
     /// What it printed to standard error, if that was kept.
     pub stderr: Stream,
+    /// Whether a signal that would have ended linkgate was passed on to it.
+    pub interrupted: bool,
 }
 
 impl Outcome {
@@ -153,8 +155,8 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
         program: program.clone(),
         cause,
     };
-    let status = match options.timeout {
-        None => child.wait().map_err(lost)?,
+    let (status, interrupted) = match options.timeout {
+        None => (child.wait().map_err(lost)?, false),
         Some(limit) => wait_at_most(&mut child, limit)
             .map_err(lost)?
             .ok_or_else(|| CommandError::Timeout {
@@ -166,19 +168,22 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
         status,
         stdout: stdout.map(Tee::finish).unwrap_or_default(),
         stderr: stderr.map(Tee::finish).unwrap_or_default(),
+        interrupted,
     })
 }
 
-/// Waits for the leader of a process group; none if the time was up and the group was killed.
-fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+/// Waits for the leader of a process group, and says whether a signal was passed on to it; none if the time was up and the
+/// group was killed.
+fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<(ExitStatus, bool)>> {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let handle = signals.handle();
-    let late = AtomicBool::new(false);
+    let (late, interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
     let (ended, end) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(|| {
             for signal in signals.forever() {
+                interrupted.store(true, Ordering::SeqCst);
                 pass_on(group, Signal::from_named_raw(signal));
             }
         });
@@ -194,7 +199,7 @@ fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<ExitSta
         handle.close();
         status
     })
-    .map(|status| (!late.load(Ordering::SeqCst)).then_some(status))
+    .map(|status| (!late.load(Ordering::SeqCst)).then(|| (status, interrupted.load(Ordering::SeqCst))))
 }
 
 /// A group that is gone needs no signal.
