@@ -47,8 +47,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     story.say("The owner's layout is all that a verifier must trust.")?;
     story.verify(0)?;
     story.say("Now a byte of the source changes after the review, and everybody does their work on it again.")?;
-    let tampered = GREET.replace("hello", "hallo");
-    story.write("src/greet.sh", &tampered)?;
+    story.write("src/greet.sh", &GREET.replace("hello", "hallo"))?;
     story.write("test.sh", &TEST.replace("hello", "hallo"))?;
     story.show("sed -i s/hello/hallo/ src/greet.sh test.sh")?;
     story.build()?;
@@ -77,17 +76,16 @@ impl Story {
             ))
             .into());
         }
-        for inside in ["src", "links"] {
-            let path = folder.join(inside);
-            fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
-        }
+        fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
         let story = Self {
             folder: folder.to_owned(),
             program: std::env::current_exe().context("cannot find this program's own file")?,
         };
-        story.write("src/greet.sh", GREET)?;
-        story.write("test.sh", TEST)?;
-        story.show(&format!("cd {}", folder.display()))?;
+        story.show(&format!("mkdir -p {0} && cd {0}", folder.display()))?;
+        story.shell("mkdir src links")?;
+        for (name, text) in [("src/greet.sh", GREET), ("test.sh", TEST)] {
+            story.shell(&format!("cat > {name} <<'END'\n{text}END"))?;
+        }
         Ok(story)
     }
 
@@ -103,7 +101,9 @@ impl Story {
         self.say("The owner writes down what must happen and who may do it, and signs that.")?;
         let layout = self.layout()?;
         self.write("layout.json", &(serde_json::to_string_pretty(&layout)? + "\n"))?;
-        self.show("cat layout.json   # shortened: without `keys`")?;
+        self.show(
+            "cat layout.json   # shortened; `keys` is: linkgate key show --json alice.pub bob.pub carol.pub dave.pub",
+        )?;
         let mut shortened = layout;
         if let Some(members) = shortened.as_object_mut() {
             members.remove("keys");

@@ -223,8 +223,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     };
     doubt(&judged.answer, unread)?;
     args.write_files(&request, &judged, times)?;
-    args.print(&judged.answer, &keys)?;
-    if args.output.format == Format::Text {
+    args.print(&judged.answer, &keys, called)?;
+    if args.output.format == Format::Text && !args.output.quiet {
         args.advise(&judged.answer, &request, &keys);
     }
     // The process ends here, and takes all memory along at once.
@@ -379,18 +379,20 @@ impl Args {
         Ok(())
     }
 
-    fn print(&self, answer: &Answer, keys: &KeyFiles) -> anyhow::Result<()> {
+    fn print(&self, answer: &Answer, keys: &KeyFiles, called: Called) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
-        match self.output.format {
-            Format::Json => writeln!(out, "{}", verdict::to_json(answer))?,
-            Format::Text => {
-                let detail = match (self.output.verbose, self.output.quiet) {
-                    (true, _) => Detail::Verbose,
-                    (_, true) => Detail::Quiet,
-                    _ => Detail::Usual,
-                };
-                text::write(&mut out, answer, &keys.names(), detail)?;
-            }
+        if self.output.format == Format::Json {
+            writeln!(out, "{}", verdict::to_json(answer))?;
+            return Ok(out.flush()?);
+        }
+        let names = keys.names();
+        match (called, self.output.verbose, self.output.quiet) {
+            (_, true, _) => text::write(&mut out, answer, &names, Detail::Verbose)?,
+            (Called::Linkgate, _, true) => text::write(&mut out, answer, &names, Detail::Quiet)?,
+            (Called::Linkgate, ..) => text::write(&mut out, answer, &names, Detail::Usual)?,
+            // in-toto-verify is silent about an accept, and with --quiet about all; what it has to say is an error.
+            (Called::InToto, _, true) => {}
+            (Called::InToto, ..) => text::write(&mut anstream::stderr(), answer, &names, Detail::Quiet)?,
         }
         Ok(out.flush()?)
     }
