@@ -44,8 +44,7 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
 /// a device or pipe is written to, not replaced.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     match fs::metadata(path) {
-        // `/dev/stdout` may be a file, and then holds what was printed before.
-        Ok(there) if !there.is_dir() && (!there.is_file() || path.starts_with("/dev")) => {
+        Ok(there) if !there.is_dir() && (!there.is_file() || is_own_output(path)) => {
             let written = File::options()
                 .append(true)
                 .open(path)
@@ -60,7 +59,15 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     }
 }
 
-fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
+/// Whether a path stands for an open file of this process, which may hold what was printed before.
+fn is_own_output(path: &Path) -> bool {
+    ["/dev/stdout", "/dev/stderr"].map(Path::new).contains(&path)
+        || path.starts_with("/dev/fd")
+        || path.starts_with("/proc/self/fd")
+}
+
+/// Writes a file in the place of whatever has its name, were it a symbolic link: for names that nobody gave.
+pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     let temporary = fill(path, bytes, mode)?;
     temporary.persist(path).map_err(|error| failed(path, error.error))?;
     sync(folder(path)).map_err(|cause| failed(path, cause))

@@ -163,5 +163,5 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 pub(crate) fn write(path: &Path, payload: &Value, dsse: bool, signers: &[&dyn Signer]) -> anyhow::Result<()> {
     let form = if dsse { Form::Dsse } else { Form::Metablock };
     let document = metadata::seal(payload, form, signers).context("cannot sign the link")?;
-    Ok(file::write(path, document.as_bytes(), Mode::Public)?)
+    Ok(file::replace(path, document.as_bytes(), Mode::Public)?)
 }

@@ -18,7 +18,7 @@ use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subje
 use linkgate_verifier::verdict::{self, Answer, Code, Decision};
 
 use crate::cli::{Called, UsageError};
-use crate::evidence::folder::{self, Unread};
+use crate::evidence::folder;
 use crate::file::{self, Mode};
 use crate::inspection;
 use crate::key::{self, PublicKeyFile};
@@ -201,8 +201,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     }
     let fetching = Stopwatch::now();
     let keys = KeyFiles::read(args)?;
-    let (mut request, unread) = match &args.request {
-        Some(path) => (read_request(path)?, Vec::new()),
+    let mut request = match &args.request {
+        Some(path) => read_request(path)?,
         None => args.request(&keys)?,
     };
     let fetch = fetching.elapsed();
@@ -221,7 +221,6 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         fetch,
         judge: judging.elapsed(),
     };
-    doubt(&judged.answer, unread)?;
     args.write_files(&request, &judged, times)?;
     args.print(&judged.answer, &keys, called)?;
     if args.output.format == Format::Text && !args.output.quiet {
@@ -230,20 +229,6 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     // The process ends here, and takes all memory along at once.
     std::mem::forget((verifier, request));
     Ok(exit_code(&judged.answer, called))
-}
-
-/// Warns of links that could not be read. Where the chain does not hold without them, nothing is known: that is an error.
-fn doubt(answer: &Answer, unread: Vec<Unread>) -> Result<(), Unread> {
-    let accepted = answer
-        .as_ref()
-        .is_ok_and(|verdict| verdict.decision == Decision::Accept);
-    for unread in unread {
-        if !accepted {
-            return Err(unread);
-        }
-        terminal::warning(format_args!("{unread}; the chain holds without it"));
-    }
-    Ok(())
 }
 
 fn exit_code(answer: &Answer, called: Called) -> ExitCode {
@@ -288,12 +273,15 @@ impl KeyFiles {
 }
 
 impl Args {
-    fn request(&self, keys: &KeyFiles) -> anyhow::Result<(Request, Vec<Unread>)> {
+    fn request(&self, keys: &KeyFiles) -> anyhow::Result<Request> {
         let layout = self.layout.as_deref().context("no layout is given")?;
         let content =
             folder::read_file(layout).with_context(|| format!("cannot read the layout `{}`", layout.display()))?;
         let evidence = folder::read(&self.links_dir)?;
-        let request = Request {
+        for path in evidence.empty {
+            terminal::warning(format_args!("`{}` holds no link and is passed over", path.display()));
+        }
+        Ok(Request {
             layout: Content(content),
             trust: if self.trust_layout {
                 let named = keys.functionaries.iter().map(|file| NamedKey {
@@ -318,8 +306,7 @@ impl Args {
                 summary_link: false,
             },
             now: self.now()?.0,
-        };
-        Ok((request, evidence.unread))
+        })
     }
 
     fn now(&self) -> anyhow::Result<Instant> {

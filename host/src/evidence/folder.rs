@@ -1,11 +1,14 @@
 //! Evidence in a folder: every `*.link` file in it, and those of sublayouts in its subfolders.
 
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use linkgate_verifier::limits;
 use linkgate_verifier::request::{Content, Document};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Why a folder's evidence could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -18,25 +21,7 @@ pub enum FolderError {
         /// What the system says.
         cause: io::Error,
     },
-    /// More than a request may hold.
-    #[error("`{}` holds more than {} links", .0.display(), limits::DOCUMENTS)]
-    TooMany(PathBuf),
-}
-
-/// What a folder holds.
-#[derive(Debug, Default)]
-pub struct Evidence {
-    /// The documents, in order of their names.
-    pub documents: Vec<Document>,
-    /// The links that could not be read. A chain that holds without them holds; one that does not is undecided, for they
-    /// might have been what it lacks.
-    pub unread: Vec<Unread>,
-}
-
-/// Why a link could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Unread {
-    /// The system refused.
+    /// A file that cannot be read. It may hold what decides, for or against.
     #[error("cannot read the link `{}`: {cause}", .path.display())]
     File {
         /// The file.
@@ -44,12 +29,29 @@ pub enum Unread {
         /// What the system says.
         cause: io::Error,
     },
-    /// A pipe, socket or device.
-    #[error("the link `{}` is no regular file", .0.display())]
-    NotRegular(PathBuf),
     /// A name that no document can have.
     #[error("the link `{}` has a name that is not UTF-8: rename it", .0.display())]
     Name(PathBuf),
+    /// More than a request may hold.
+    #[error("`{}` holds more than {} links", .0.display(), limits::DOCUMENTS)]
+    TooMany(PathBuf),
+    /// So many entries that looking at them all would not end.
+    #[error("`{}` and its subfolders hold more than {ENTRIES} files", .0.display())]
+    TooLarge(PathBuf),
+}
+
+/// How many entries are looked at: symbolic links may lead around in circles.
+const ENTRIES: usize = 1_000_000;
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// The documents, in order of their names.
+    pub documents: Vec<Document>,
+    /// What is called a link and holds nothing: pipes, sockets, devices, and symbolic links to nothing.
+    pub empty: Vec<PathBuf>,
+    /// How many entries were looked at.
+    entries: usize,
 }
 
 /// Reads the evidence of a folder. A file larger than the verifier takes is read as far as shows that.
@@ -67,12 +69,16 @@ fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut 
     };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
+        evidence.entries += 1;
+        if evidence.entries > ENTRIES {
+            return Err(FolderError::TooLarge(root.to_owned()));
+        }
         let path = entry.path();
         let is_link = path.extension().is_some_and(|extension| extension == "link");
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str() else {
             if is_link {
-                evidence.unread.push(Unread::Name(path));
+                return Err(FolderError::Name(path));
             }
             continue;
         };
@@ -83,13 +89,15 @@ fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut 
             if evidence.documents.len() == limits::DOCUMENTS {
                 return Err(FolderError::TooMany(root.to_owned()));
             }
-            let name = format!("{prefix}{name}");
-            match read_link(path) {
-                Ok(bytes) => evidence.documents.push(Document {
-                    name,
+            match read_link(&path).map_err(|cause| FolderError::File {
+                path: path.clone(),
+                cause,
+            })? {
+                Some(bytes) => evidence.documents.push(Document {
+                    name: format!("{prefix}{name}"),
                     content: Content(bytes),
                 }),
-                Err(unread) => evidence.unread.push(unread),
+                None => evidence.empty.push(path),
             }
         }
     }
@@ -102,19 +110,35 @@ fn is_folder(entry: &DirEntry, path: &Path) -> io::Result<bool> {
     Ok(kind.is_dir() || kind.is_symlink() && path.is_dir())
 }
 
-fn read_link(path: PathBuf) -> Result<Vec<u8>, Unread> {
-    // Opening a pipe would wait for somebody to write into it.
-    let kind = fs::metadata(&path);
-    if kind.is_ok_and(|kind| !kind.is_file()) {
-        return Err(Unread::NotRegular(path));
+/// Reads a link; nothing where there is nothing that could hold one.
+fn read_link(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match open_at_once(path) {
+        Ok((file, kind)) if kind.is_file() => read_open(file, &kind).map(Some),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // A socket.
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
     }
-    read_file(&path).map_err(|cause| Unread::File { path, cause })
 }
 
-/// Reads a file, but no more of it than shows that it is too large for a document.
+/// Reads a file that somebody named, be it a pipe, but no more of it than shows that it is too large for a document.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let kind = file.metadata()?;
+    read_open(file, &kind)
+}
+
+/// Opens a file without waiting for somebody to write into it, should it be a pipe that nobody meant.
+fn open_at_once(path: &Path) -> io::Result<(File, Metadata)> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    let kind = file.metadata()?;
+    Ok((file, kind))
+}
+
+fn read_open(file: File, kind: &Metadata) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(kind.len()).unwrap_or(usize::MAX);
     let most = limits::DOCUMENT_BYTES + 1;
     let mut bytes = Vec::with_capacity(length.min(most) + 1);
     file.take(most as u64).read_to_end(&mut bytes)?;
@@ -124,6 +148,29 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_holds_nothing_is_passed_over_and_what_cannot_be_read_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("a.link"), "a").unwrap();
+        std::os::unix::fs::symlink("nowhere", path("b.link")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("c.link")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("d.link"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let evidence = read(folder.path()).unwrap();
+        assert_eq!(evidence.documents.len(), 1);
+        assert_eq!(evidence.empty.len(), 3);
+        // A circle of symbolic links cannot be opened, whoever tries.
+        std::os::unix::fs::symlink("e.link", path("e.link")).unwrap();
+        assert!(matches!(read(folder.path()), Err(FolderError::File { .. })));
+    }
 
     #[test]
     fn links_and_those_of_sublayouts() {

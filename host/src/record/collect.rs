@@ -184,18 +184,26 @@ pub fn collect(arguments: &[String], options: &Options) -> Result<Collected, Col
     Ok(collected)
 }
 
-/// Whether a file begins as the PEM of a key does. One that cannot be read is none: recording it will say why.
+/// Whether a file is the PEM of a key (RFC 7468) and nothing else. One that cannot be read is none: recording it will
+/// say why.
 fn is_key(path: &Path) -> bool {
-    let mut head = [0; 64];
-    let read = File::open(path).and_then(|mut file| file.read(&mut head));
-    let head = read.map_or(&[][..], |length| &head[..length]);
-    let line = head
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii_end();
-    line.starts_with(b"-----BEGIN ") && line.ends_with(b" KEY-----")
+    const LABELS: [&str; 6] = [
+        "PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "PUBLIC KEY",
+        "RSA PUBLIC KEY",
+    ];
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(KEY_BYTES).read_to_end(&mut bytes));
+    read.is_ok()
+        && pkcs8::der::pem::decode_vec(&bytes)
+            .is_ok_and(|(label, der)| LABELS.contains(&label) && der.first() == Some(&0x30))
 }
+
+/// More than the PEM of any key has.
+const KEY_BYTES: u64 = 32 << 10;
 
 /// In order of their names. The same file may be asked for twice, but two files cannot have one name.
 fn unique(mut files: Vec<Named>) -> Result<Vec<Named>, CollectError> {
@@ -296,13 +304,23 @@ mod tests {
     #[test]
     fn keys_are_left_out_where_that_is_asked_for() {
         let folder = tree(&["a"]);
-        fs::write(folder.path().join("bob"), "-----BEGIN PRIVATE KEY-----\nMC4=\n").unwrap();
-        fs::write(folder.path().join("carol"), "-----BEGIN ENCRYPTED PRIVATE KEY-----\r\n").unwrap();
-        fs::write(folder.path().join("cert"), "-----BEGIN CERTIFICATE-----\n").unwrap();
+        let pem = |label: &str, body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+        for (name, text) in [
+            ("bob", pem("PRIVATE KEY", "MAA=")),
+            ("carol", pem("ENCRYPTED PRIVATE KEY", "MAA=")),
+            ("cert", pem("CERTIFICATE", "MAA=")),
+            ("no-der", pem("PRIVATE KEY", "make")),
+            ("script", pem("PRIVATE KEY", "MAA=") + "rm -r src\n"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
         let mut options = options(&folder);
-        assert_eq!(names(&["."], &options).unwrap(), ["a", "bob", "carol", "cert"]);
+        assert_eq!(
+            names(&["."], &options).unwrap(),
+            ["a", "bob", "carol", "cert", "no-der", "script"]
+        );
         options.without_keys = true;
-        assert_eq!(names(&["."], &options).unwrap(), ["a", "cert"]);
+        assert_eq!(names(&["."], &options).unwrap(), ["a", "cert", "no-der", "script"]);
     }
 
     #[test]

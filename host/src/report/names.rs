@@ -58,8 +58,8 @@ impl Names {
                 // A word that goes on from other letters is part of something longer.
                 _ if before.ends_with(|character: char| character.is_alphanumeric()) => named.push_str(word),
                 Some(name) => named.push_str(name),
-                // A digest stands after its algorithm and a colon.
-                None if before.ends_with(':') => named.push_str(word),
+                // A digest stands after its algorithm and a colon, or is part of a path.
+                None if before.ends_with([':', '/']) => named.push_str(word),
                 None => named.push_str(&short(word)),
             }
             rest = after;
