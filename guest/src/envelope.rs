@@ -103,6 +103,11 @@ impl<'a> Envelope<'a> {
         &self.payload
     }
 
+    /// Whether another envelope holds the same payload in the same form, so that both say and sign the same.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        self.form == other.form && self.payload == other.payload
+    }
+
     /// A reader of the payload. For a Metablock, what the reader's `finish` returns is the signed message.
     pub fn reader(&self) -> Reader<'_> {
         match self.form {

@@ -155,6 +155,7 @@ pub fn collect<'e>(
         at,
         judge,
         collected: Collected::default(),
+        last: None,
     };
     collector.collected.links.resize_with(layout.steps.len(), Vec::new);
     for (name, file, envelope) in documents.under(folder).filter(|(_, file, _)| !file.contains('/')) {
@@ -172,6 +173,17 @@ struct Collector<'c, 'e, 'j> {
     at: &'c [String],
     judge: &'c mut Judge<'j>,
     collected: Collected<'e>,
+    last: Option<Last<'e>>,
+}
+
+/// The last link, if it counts. Where several must sign a step they often sign the very same, in documents that stand
+/// side by side: it is then read once.
+struct Last<'e> {
+    envelope: &'e Envelope<'e>,
+    /// The place of its step.
+    place: usize,
+    /// What its signatures are over.
+    message: Vec<u8>,
 }
 
 impl<'e> Collector<'_, 'e, '_> {
@@ -211,7 +223,7 @@ impl<'e> Collector<'_, 'e, '_> {
     }
 
     fn link(&mut self, document: &'e str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
-        let (link, message) = match payload::link(envelope) {
+        let (link, message) = match self.read_link(envelope) {
             Ok(read) => read,
             Err(error) => {
                 let code = link_error_code(&error);
@@ -236,7 +248,6 @@ impl<'e> Collector<'_, 'e, '_> {
             return Ok(());
         };
         let signers = signers(envelope, &message, step, None, self.judge)?;
-        drop(message);
         self.report(&signers, step, place, document, envelope);
         if !signers.valid.is_empty()
             && let Some(links) = self.collected.links.get_mut(place)
@@ -247,8 +258,24 @@ impl<'e> Collector<'_, 'e, '_> {
                 signers: signers.valid,
                 sublayout: false,
             });
+            self.last = Some(Last {
+                envelope,
+                place,
+                message,
+            });
         }
         Ok(())
+    }
+
+    fn read_link(&mut self, envelope: &'e Envelope<'e>) -> Result<(Link<'e>, Vec<u8>), LinkError> {
+        // Taken, so that a message that is not needed any more is gone before the next is made.
+        if let Some(last) = self.last.take()
+            && last.envelope.holds_the_same(envelope)
+            && let Some(evidence) = self.collected.links.get(last.place).and_then(|links| links.last())
+        {
+            return Ok((evidence.link.clone(), last.message));
+        }
+        payload::link(envelope)
     }
 
     fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {

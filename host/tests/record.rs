@@ -176,6 +176,19 @@ fn no_command() {
         (place.step()["command"].clone(), place.step()["byproducts"].clone()),
         (json!([]), json!({}))
     );
+    // The same files at the same moment are looked at once; others are not.
+    let place = Place::new(&["a", "b"]);
+    assert_eq!(code(&place.run(&["-m", "a", "-p", "a", "-x"])), 0);
+    let step = place.step();
+    assert_eq!(step["products"]["a"]["sha256"].as_str().map(str::len), Some(64));
+    assert_eq!(step["materials"], step["products"]);
+    let place = Place::new(&["a", "b"]);
+    assert_eq!(code(&place.run(&["-m", "a", "-p", "a,b", "-x"])), 0);
+    let products = place.step()["products"].clone();
+    assert_eq!(
+        products.as_object().map(|products| products.keys().cloned().collect()),
+        Some(vec!["a".to_owned(), "b".to_owned()])
+    );
 }
 
 #[test]

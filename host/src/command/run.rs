@@ -121,7 +121,11 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         ));
         return Ok(exit_code(code));
     }
-    let products = recording::artifacts(&args.products, &args.product_image, &options, args.talk)?;
+    let products = if args.is_one_look() {
+        materials.clone()
+    } else {
+        recording::artifacts(&args.products, &args.product_image, &options, args.talk)?
+    };
     let times = Times {
         started,
         finished: link::now(),
@@ -176,6 +180,11 @@ impl Args {
             && self.products.is_empty()
             && self.material_image.is_empty()
             && self.product_image.is_empty()
+    }
+
+    /// Whether materials and products are the same files at the same moment: no command runs between them.
+    fn is_one_look(&self) -> bool {
+        self.no_command && self.materials == self.products && self.material_image == self.product_image
     }
 
     fn execute(&self, command: &[String]) -> Result<Option<Outcome>, CommandError> {
