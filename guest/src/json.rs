@@ -561,7 +561,7 @@ impl<'a> Reader<'a> {
         Ok(character)
     }
 
-    /// `uXXXX`, or a surrogate pair `uXXXX\uXXXX`.
+    /// What follows a backslash: `u` and four digits, or two of these with a backslash between for a surrogate pair.
     fn unicode_escape(&mut self) -> Result<char, JsonError> {
         let lone = JsonError::LoneSurrogate { offset: self.position };
         let first = self.code_unit()?;
