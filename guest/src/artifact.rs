@@ -10,8 +10,8 @@ use crate::prelude::*;
 /// Why materials or products cannot count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
-    /// Not JSON of the right shape.
-    #[error(transparent)]
+    /// Not JSON of the right shape. The place is counted within the payload.
+    #[error("{0} of the payload")]
     Json(#[from] JsonError),
     /// A name that could be written in another way, or that names no file.
     #[error("the artifact name `{0}` is empty, or has an empty, `.` or `..` segment, a final `/` or a NUL")]

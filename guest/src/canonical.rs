@@ -3,7 +3,7 @@
 //! Keys by code point, no white space, only `\` and `"` escaped (control characters stay raw), integers of any size,
 //! no floats. It is made of the received text, never of a model of it, so that unknown fields stay in what is signed.
 
-use crate::json::{JsonError, Reader};
+use crate::json::{self, JsonError, Reader};
 use crate::prelude::*;
 
 /// The canonical form of a JSON text, which may hold nothing but one value.
@@ -23,15 +23,17 @@ pub(crate) fn compact(text: &str) -> Result<String, JsonError> {
 /// Writes one string in canonical form, quotes included.
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for part in text.split_inclusive(['"', '\\']) {
-        match part.as_bytes().last() {
-            Some(&last @ (b'"' | b'\\')) => {
-                out.push_str(part.get(..part.len() - 1).unwrap_or_default());
-                out.push('\\');
-                out.push(char::from(last));
-            }
-            _ => out.push_str(part),
+    let mut rest = text;
+    while let Some((plain, special)) = rest.split_at_checked(json::plain_length(rest.as_bytes())) {
+        out.push_str(plain);
+        let mut characters = special.chars();
+        match characters.next() {
+            Some(character @ ('"' | '\\')) => out.extend(['\\', character]),
+            // A control character stands as it is.
+            Some(character) => out.push(character),
+            None => break,
         }
+        rest = characters.as_str();
     }
     out.push('"');
 }

@@ -31,8 +31,8 @@ pub struct Verification<'v, 'e> {
     pub now: Instant,
     /// Whether warnings that may hide a hole are findings.
     pub strict: bool,
-    /// What the layouts that were trusted need.
-    pub requirements: Requirements,
+    /// What the layouts that were trusted need, where that is asked.
+    pub requirements: Option<Requirements>,
     /// Every step that was counted, sublayouts' before the step that they stand for.
     pub steps: Vec<StepReport>,
     /// The earliest expiry of the layouts that hold.
@@ -85,7 +85,7 @@ impl<'e> Judgement<'e> {
             Some(last) => Link {
                 materials,
                 name: "".into(),
-                ..last.link
+                ..Rc::unwrap_or_clone(last.link)
             },
             None => Link::empty(),
         }
@@ -160,7 +160,10 @@ impl<'e> Verification<'_, 'e> {
     }
 
     fn require(&mut self, layout: &Layout, standing: &Standing) {
-        self.requirements.steps.extend(layout.steps.iter().map(|step| {
+        let Some(requirements) = &mut self.requirements else {
+            return;
+        };
+        requirements.steps.extend(layout.steps.iter().map(|step| {
             StepRequirement {
                 at: standing.at.clone(),
                 name: step.name.clone(),
@@ -180,7 +183,7 @@ impl<'e> Verification<'_, 'e> {
                     .collect(),
             }
         }));
-        self.requirements
+        requirements
             .inspections
             .extend(layout.inspections.iter().map(|inspection| InspectionRequirement {
                 at: standing.at.clone(),
@@ -301,7 +304,7 @@ impl<'e> Verification<'_, 'e> {
                 let link = inner.summary(&inner_layout);
                 tally.evidence.push(Evidence {
                     document,
-                    link,
+                    link: Rc::new(link),
                     signers: vec![sublayout.signer],
                     sublayout: true,
                 });
@@ -485,10 +488,17 @@ impl<'e> Verification<'_, 'e> {
                     Some(Rule::Require(name)) => name.as_str(),
                     _ => "",
                 };
+                let consumed = list.iter().any(|artifact| artifact.name == name);
                 let message = format!(
-                    "`{}` must have the {} `{name}`, and has not, or an earlier rule consumed it",
+                    "`{}` must have the {} `{}`, {}",
                     name_of(at),
-                    side.singular()
+                    side.singular(),
+                    crate::verdict::shown(name),
+                    if consumed {
+                        "which an earlier rule consumed: REQUIRE stands before the rules that consume"
+                    } else {
+                        "and has not"
+                    }
                 );
                 judgement.findings.push(
                     Finding::new(Code::RequiredArtifactMissing, at, message)
@@ -520,6 +530,12 @@ impl<'e> Verification<'_, 'e> {
                             ))
                             .expected(&expected)
                         }
+                        Some(why) if links.get(why.from).is_none() => finding(format!(
+                            "`{shown}` is a {} of `{}`, and no rule allows it: the MATCH rule for it names `{}`, which is no step of the layout",
+                            side.singular(),
+                            name_of(at),
+                            why.from
+                        )),
                         Some(why) => finding(format!(
                             "`{shown}` is a {} of `{}` and no {} of `{}`, and no rule allows it",
                             side.singular(),
@@ -782,12 +798,29 @@ fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
             .collect();
         labels.join(", ")
     };
+    let others = match labels(false) {
+        none if none.is_empty() => "no other key".to_owned(),
+        others => others,
+    };
+    let never = if step.threshold > signers.len() as u64 {
+        format!(
+            ": it can never have them, for only {} usable keys may sign it",
+            signers.len()
+        )
+    } else {
+        String::new()
+    };
+    let unknown = if step.unknown.is_empty() {
+        String::new()
+    } else {
+        format!("; there is no usable key `{}`", step.unknown.join("`, `"))
+    };
     let message = format!(
-        "step `{}` needs links by {} of its functionaries and has them by {signed}",
+        "step `{}` needs links by {} of its functionaries and has them by {signed}{never}{unknown}",
         step.name, step.threshold,
     );
     Finding::new(Code::ThresholdNotMet, at, message)
-        .expected(&format!("{} of: {}", step.threshold - signed, labels(false)))
+        .expected(&format!("{} of: {others}", step.threshold - signed))
         .found(&labels(true))
 }
 
@@ -800,7 +833,8 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
             evidence
                 .get(other)
                 .filter(|other| {
-                    other.link.materials == this.link.materials && other.link.products == this.link.products
+                    let (one, other) = (&this.link, &other.link);
+                    Rc::ptr_eq(one, other) || one.materials == other.materials && one.products == other.products
                 })
                 .map(|_| class)
         });
@@ -847,11 +881,22 @@ fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], 
 fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, second: &Evidence<'_>) -> Finding {
     /// How many paths a finding shows.
     const PATHS: usize = 10;
-    let mut paths = first.link.materials.differences(&second.link.materials, PATHS);
-    for path in first.link.products.differences(&second.link.products, PATHS) {
-        index::insert(&mut paths, path);
+    let materials = first.link.materials.differences(&second.link.materials, PATHS);
+    let mut paths = first.link.products.differences(&second.link.products, PATHS);
+    // The first path in order, on the side on which it differs.
+    let mut side = Side::Products;
+    for path in materials {
+        index::insert(&mut paths, path.clone());
+        if paths.first() == Some(&path) {
+            side = Side::Materials;
+        }
     }
     let artifact = paths.first().cloned().unwrap_or_default();
+    let says = |evidence: &Evidence<'_>| {
+        let there = flow::side_of(&evidence.link, side).get(&artifact);
+        let digests = there.map_or_else(|| "nothing".to_owned(), |artifact| artifact.digests.show());
+        format!("{digests} in {}", evidence.document)
+    };
     Finding::new(
         code,
         at,
@@ -866,8 +911,8 @@ fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, se
     )
     .document(second.document)
     .artifact(&artifact)
-    .expected(first.document)
-    .found(second.document)
+    .expected(&says(first))
+    .found(&says(second))
 }
 
 /// A command that is not the expected one, or did not return 0.
@@ -988,7 +1033,7 @@ fn named<'l, 'e>(layout: &'l Layout, counted: &'l [Option<Evidence<'e>>]) -> Vec
         .steps
         .iter()
         .zip(counted)
-        .filter_map(|(step, evidence)| Some((step.name.as_str(), &evidence.as_ref()?.link)))
+        .filter_map(|(step, evidence)| Some((step.name.as_str(), &*evidence.as_ref()?.link)))
         .collect()
 }
 
@@ -1037,7 +1082,7 @@ fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]) -> StepRe
 fn key_report(key: &crate::layout::AuthorisedKey) -> KeyReport {
     KeyReport {
         label: key.label.clone(),
-        fingerprint: key.key.fingerprint(),
+        fingerprint: key.fingerprint.clone(),
     }
 }
 

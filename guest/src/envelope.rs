@@ -82,8 +82,20 @@ pub struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     /// Reads an envelope.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
+        Self::parse_after(None, bytes)
+    }
+
+    /// [`Envelope::parse`] of a document that may well hold what the one before it holds: a payload that is found again
+    /// is that one, at its address, so that [`Envelope::holds_the_same`] need not compare it once more.
+    pub fn parse_after(before: Option<&Self>, bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
         let mut reader = Reader::new(json::text(bytes)?);
-        let mut parts = Parts::default();
+        let mut parts = Parts {
+            before: before.and_then(|before| match before.payload {
+                Cow::Borrowed(payload) if before.form == Form::Metablock => Some(payload),
+                _ => None,
+            }),
+            ..Parts::default()
+        };
         reader.borrowed_object(|reader, key| parts.member(reader, &key))?;
         reader.finish()?;
         parts.envelope()
@@ -105,7 +117,7 @@ impl<'a> Envelope<'a> {
 
     /// Whether another envelope holds the same payload in the same form, so that both say and sign the same.
     pub fn holds_the_same(&self, other: &Self) -> bool {
-        self.form == other.form && self.payload == other.payload
+        self.form == other.form && (core::ptr::eq(self.payload(), other.payload()) || self.payload == other.payload)
     }
 
     /// A reader of the payload. For a Metablock, what the reader's `finish` returns is the signed message.
@@ -137,6 +149,8 @@ pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// The members of an envelope as they are met.
 #[derive(Default)]
 struct Parts<'a> {
+    /// What `signed` was in the document before.
+    before: Option<&'a str>,
     signed: Option<&'a str>,
     payload: Option<Cow<'a, str>>,
     payload_type: Option<Cow<'a, str>>,
@@ -154,7 +168,7 @@ struct RawSignature<'a> {
 impl<'a> Parts<'a> {
     fn member(&mut self, reader: &mut Reader<'a>, key: &str) -> Result<(), EnvelopeError> {
         match key {
-            "signed" => self.signed = Some(reader.span()?),
+            "signed" => self.signed = Some(reader.span_or(self.before)?),
             "payload" => self.payload = Some(reader.string()?),
             "payloadType" => self.payload_type = Some(reader.string()?),
             "signatures" if reader.peek()? == Kind::Array => {

@@ -34,11 +34,16 @@ impl<'r> Documents<'r> {
     /// Opens the envelopes of documents, no two of which have one name.
     pub fn open(documents: &'r [Document]) -> Self {
         let index = Index::new(documents.iter().map(|document| document.name.as_str()));
-        let inside = index.as_slice().iter().filter_map(|(name, at)| {
-            let bytes = &documents.get(*at)?.content.0;
-            Some((*name, opened(bytes, false)))
-        });
-        Self(inside.collect())
+        let mut opened: Vec<(&str, Result<Envelope<'_>, DocumentError>)> = Vec::with_capacity(documents.len());
+        for (name, at) in index.as_slice() {
+            if let Some(document) = documents.get(*at) {
+                // Those who sign the same side by side leave documents that begin and end alike.
+                let before = opened.last().and_then(|(_, envelope)| envelope.as_ref().ok());
+                let envelope = open(&document.content.0, before);
+                opened.push((name, envelope));
+            }
+        }
+        Self(opened)
     }
 
     /// The documents whose names begin with `folder`, and the rest of their names.
@@ -49,14 +54,19 @@ impl<'r> Documents<'r> {
     }
 }
 
-/// Opens an envelope, if it is not too large; what the caller vouches for may also be a link without one.
-fn opened(bytes: &[u8], vouched: bool) -> Result<Envelope<'_>, DocumentError> {
+/// Opens an envelope, if it is not too large.
+fn open<'a>(bytes: &'a [u8], before: Option<&Envelope<'a>>) -> Result<Envelope<'a>, DocumentError> {
     if bytes.len() > limits::DOCUMENT_BYTES {
         return Err(DocumentError::TooLarge(bytes.len()));
     }
-    match Envelope::parse(bytes) {
-        Err(EnvelopeError::Bare("link")) if vouched => Ok(Envelope::bare(bytes)?),
-        parsed => Ok(parsed?),
+    Ok(Envelope::parse_after(before, bytes)?)
+}
+
+/// Opens what the caller vouches for, which may also be a link without an envelope.
+fn open_vouched(bytes: &[u8]) -> Result<Envelope<'_>, DocumentError> {
+    match open(bytes, None) {
+        Err(DocumentError::Envelope(EnvelopeError::Bare("link"))) => Ok(Envelope::bare(bytes)?),
+        opened => opened,
     }
 }
 
@@ -68,7 +78,7 @@ impl<'r> Results<'r> {
     pub fn open(results: &'r [InspectionResult]) -> Self {
         let mut list: Vec<_> = results
             .iter()
-            .map(|result| (result.place(), opened(&result.content.0, true)))
+            .map(|result| (result.place(), open_vouched(&result.content.0)))
             .collect();
         let order = Index::new(list.iter().map(|(place, _)| place.as_str())).into_order();
         order.apply(&mut list);
@@ -89,8 +99,8 @@ impl<'r> Results<'r> {
 pub struct Evidence<'e> {
     /// The document's name, from the root of the evidence.
     pub document: &'e str,
-    /// The link, or the summary link of a sublayout.
-    pub link: Link<'e>,
+    /// The link, or the summary link of a sublayout. Documents that hold the very same share it.
+    pub link: Rc<Link<'e>>,
     /// Who signed it: places in the step's authorised keys, each once.
     pub signers: Vec<usize>,
     /// Whether it is a sublayout.
@@ -267,15 +277,16 @@ impl<'e> Collector<'_, 'e, '_> {
         Ok(())
     }
 
-    fn read_link(&mut self, envelope: &'e Envelope<'e>) -> Result<(Link<'e>, Vec<u8>), LinkError> {
+    fn read_link(&mut self, envelope: &'e Envelope<'e>) -> Result<(Rc<Link<'e>>, Vec<u8>), LinkError> {
         // Taken, so that a message that is not needed any more is gone before the next is made.
         if let Some(last) = self.last.take()
             && last.envelope.holds_the_same(envelope)
             && let Some(evidence) = self.collected.links.get(last.place).and_then(|links| links.last())
         {
-            return Ok((evidence.link.clone(), last.message));
+            return Ok((Rc::clone(&evidence.link), last.message));
         }
-        payload::link(envelope)
+        let (link, message) = payload::link(envelope)?;
+        Ok((Rc::new(link), message))
     }
 
     fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {

@@ -2,7 +2,7 @@
 //!
 //! Each list has a queue of artifact names. Each rule consumes what it covers; DISALLOW and REQUIRE alone can fail.
 
-use crate::artifact::{Artifact, Cursor};
+use crate::artifact::{Artifact, Artifacts, Cursor};
 use crate::index::Index;
 use crate::limits::{Budget, Spent};
 use crate::link::Link;
@@ -73,10 +73,7 @@ pub struct Mismatch<'l, 'a> {
 
 /// The artifacts of a link on one side.
 pub fn artifacts<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l [Artifact<'a>] {
-    match side {
-        Side::Materials => link.materials.as_slice(),
-        Side::Products => link.products.as_slice(),
-    }
+    side_of(link, side).as_slice()
 }
 
 /// Judges the rules for one side of a link.
@@ -149,7 +146,8 @@ pub fn mismatch<'l, 'a>(
     Ok(None)
 }
 
-fn side_of<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l crate::artifact::Artifacts<'a> {
+/// The artifacts of a link on one side, to be found by name.
+pub fn side_of<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l Artifacts<'a> {
     match side {
         Side::Materials => &link.materials,
         Side::Products => &link.products,

@@ -3,6 +3,8 @@
 //! A list stays where it is; its index holds names and places. Equal names stand in the order of the list, so that
 //! whatever an index gives is the same everywhere.
 
+use alloc::collections::BinaryHeap;
+
 use crate::prelude::*;
 
 /// The places of a list's items by their names.
@@ -26,9 +28,9 @@ impl<'n> Index<'n> {
     }
 
     fn sort(&mut self) {
-        // Most lists stand in order.
+        // Nearly every list stands in order: tools write their objects so. For the others the smallest code is enough.
         if !self.0.is_sorted() {
-            self.0.sort_unstable();
+            self.0 = BinaryHeap::from(core::mem::take(&mut self.0)).into_sorted_vec();
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Step {
     pub threshold: u64,
     /// The keys that may sign, each material once, in the order of `pubkeys`.
     pub authorised: Vec<AuthorisedKey>,
+    /// Names among `pubkeys` under which there is no usable key.
+    pub unknown: Vec<String>,
     /// Rules for what goes in.
     pub materials: Vec<Rule>,
     /// Rules for what comes out.
@@ -59,6 +61,8 @@ pub struct AuthorisedKey {
     pub key: PublicKey,
     /// Every keyid, in lower case, under which a signature may name it: the label and the computed ones.
     pub names: Vec<String>,
+    /// The key's [fingerprint](PublicKey::fingerprint), by which verdicts name it.
+    pub fingerprint: String,
 }
 
 /// What a layout demands of one inspection.
@@ -108,8 +112,8 @@ pub enum LayoutError {
     /// The envelope is none.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
-    /// Not JSON of the right shape.
-    #[error(transparent)]
+    /// Not JSON of the right shape. The place is counted within the payload.
+    #[error("{0} of the payload")]
     Json(#[from] JsonError),
     /// Something else than a layout.
     #[error("`_type` is `{0}`, not `layout`")]
@@ -143,28 +147,28 @@ pub enum LayoutError {
     #[error("inspection `{0}`: `run` is empty")]
     EmptyRun(String),
     /// A list that is no rule.
-    #[error("`{within}`, {list} rule {index}: {error}")]
+    #[error("`{within}`, rule {number} of {list}: {error}")]
     Rule {
         /// The step or inspection.
         within: String,
         /// `expected_materials` or `expected_products`.
         list: &'static str,
-        /// Counted from 0.
-        index: usize,
+        /// Counted from 1.
+        number: usize,
         /// Why.
         error: RuleError,
     },
     /// A rule that is a pattern alone, as other tools' bare layouts have them.
     #[error(
-        "`{within}`, {list} rule {index}: `{found}` is a bare pattern; write it as a list, `[\"ALLOW\", \"{found}\"]`, and end the list with `[\"DISALLOW\", \"*\"]`"
+        "`{within}`, rule {number} of {list}: `{found}` is a bare pattern; write it as a list, `[\"ALLOW\", \"{found}\"]`, and end the list with `[\"DISALLOW\", \"*\"]`"
     )]
     BareRule {
         /// The step or inspection.
         within: String,
         /// `expected_materials` or `expected_products`.
         list: &'static str,
-        /// Counted from 0.
-        index: usize,
+        /// Counted from 1.
+        number: usize,
         /// The pattern.
         found: String,
     },
@@ -426,7 +430,7 @@ impl<'p> Parts<'p> {
                     return Err(LayoutError::BareRule {
                         within: within.to_owned(),
                         list,
-                        index,
+                        number: index + 1,
                         found: shown(found),
                     });
                 }
@@ -441,7 +445,7 @@ impl<'p> Parts<'p> {
                     return Err(LayoutError::Rule {
                         within: within.to_owned(),
                         list,
-                        index,
+                        number: index + 1,
                         error,
                     });
                 }
@@ -559,24 +563,28 @@ impl<'p> Parts<'p> {
 impl RawStep {
     fn resolve(self, keys: &[AuthorisedKey]) -> Step {
         let mut authorised: Vec<AuthorisedKey> = Vec::new();
-        for label in &self.pubkeys {
+        let mut unknown = Vec::new();
+        for label in self.pubkeys {
             let folded = label.to_ascii_lowercase();
             let known = keys
                 .iter()
-                .find(|key| key.label == *label)
+                .find(|key| key.label == label)
                 .or_else(|| keys.iter().find(|key| key.names.contains(&folded)));
-            if let Some(key) = known
-                && !authorised
-                    .iter()
-                    .any(|other| other.key.material() == key.key.material())
-            {
-                authorised.push(key.clone());
+            match known {
+                None => unknown.push(shown(&label)),
+                Some(key) => {
+                    let material = key.key.material();
+                    if !authorised.iter().any(|other| other.key.material() == material) {
+                        authorised.push(key.clone());
+                    }
+                }
             }
         }
         Step {
             name: self.name,
             threshold: self.threshold,
             authorised,
+            unknown,
             materials: self.materials,
             products: self.products,
             command: self.command,
@@ -592,7 +600,12 @@ fn authorisable(keys: Vec<(String, Option<PublicKey>)>, asserted: &[(String, Pub
         .map(|(label, key)| {
             let mut names = vec![label.to_ascii_lowercase()];
             names.extend(key.keyids());
-            AuthorisedKey { label, key, names }
+            AuthorisedKey {
+                fingerprint: key.fingerprint(),
+                label,
+                key,
+                names,
+            }
         })
         .collect()
 }

@@ -39,8 +39,8 @@ pub enum ReturnValue {
 /// Why a payload is no link that could count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Not JSON of the right shape.
-    #[error(transparent)]
+    /// Not JSON of the right shape. The place is counted within the payload.
+    #[error("{0} of the payload")]
     Json(#[from] JsonError),
     /// A member that a link needs is missing.
     #[error("`{0}` is missing")]

@@ -2,6 +2,7 @@
 
 pub(crate) use alloc::borrow::ToOwned;
 pub(crate) use alloc::boxed::Box;
+pub(crate) use alloc::rc::Rc;
 pub(crate) use alloc::string::{String, ToString};
 pub(crate) use alloc::vec::Vec;
 pub(crate) use alloc::{format, vec};

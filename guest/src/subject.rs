@@ -53,11 +53,19 @@ pub fn find(
                 artifact,
             });
         } else {
+            let namesake = subject.name.as_ref().and_then(|name| {
+                let mut steps = producers.iter().filter_map(|&at| judgement.evidence(at));
+                steps.find_map(|evidence| Some(evidence.link.products.get(name)?.digests.show()))
+            });
             let producers: Vec<&str> = producers
                 .iter()
                 .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
                 .collect();
-            judgement.findings.push(missing(subject, &producers));
+            let finding = missing(subject, &producers);
+            judgement.findings.push(match namesake {
+                Some(digests) => finding.found(&digests),
+                None => finding,
+            });
         }
     }
     Ok(reports)

@@ -91,11 +91,14 @@ pub fn plan(request: &Request, checker: &mut dyn Checker) -> Result<Requirements
         Trusted::Layout(trusted) => trusted,
         Trusted::Doubted(verdict) => return Err(undecided(verdict.findings, verdict.warnings)),
     };
-    let mut verification = sources.verification(request, &budget, checker);
+    let mut verification = Verification {
+        requirements: Some(Requirements::default()),
+        ..sources.verification(request, &budget, checker)
+    };
     verification.judge(&trusted.layout, &Standing::default());
     Ok(Requirements {
         valid_until: verification.valid_until.map(|instant| instant.0),
-        ..verification.requirements
+        ..verification.requirements.unwrap_or_default()
     })
 }
 
@@ -147,7 +150,7 @@ impl<'r> Sources<'r> {
             budget,
             now: Instant(request.now),
             strict: request.options.strict,
-            requirements: Requirements::default(),
+            requirements: None,
             steps: Vec::new(),
             valid_until: None,
         }
