@@ -3,11 +3,12 @@
 //! Called by the name of one of in-toto's tools, which `install-aliases` makes links for,
 //! the program takes that tool's arguments and exits as it does.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::command::{
@@ -130,14 +131,31 @@ pub fn main() -> ExitCode {
         .and_then(OsStr::to_str)
         .is_some_and(|name| name.starts_with("in-toto-"))
     {
-        let outcome = dispatch_tool(InToto::parse().tool);
+        let outcome = dispatch_tool(parse::<InToto>().tool);
         return finish(outcome, Called::InToto);
     }
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "verify") {
         let VerifyVerb::Verify(args) = Verifying::parse().verb;
         return finish(verify::run(&args, Called::Linkgate), Called::Linkgate);
     }
-    finish(dispatch(Cli::parse().verb), Called::Linkgate)
+    finish(dispatch(parse::<Cli>().verb), Called::Linkgate)
+}
+
+/// Parses the arguments of the process, or ends it with what is wrong with them.
+fn parse<P: Parser>() -> P {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    parse_words(&words).unwrap_or_else(|error| error.exit())
+}
+
+/// A list of paths takes every word after it, the verb of `record` too; where that leaves none, the list ends before it.
+fn parse_words<P: Parser>(words: &[OsString]) -> Result<P, clap::Error> {
+    P::try_parse_from(words).or_else(|error| match error.kind() {
+        ErrorKind::MissingRequiredArgument | ErrorKind::InvalidValue => record::verb_first(words)
+            .into_iter()
+            .find_map(|words| P::try_parse_from(words).ok())
+            .ok_or(error),
+        _ => Err(error),
+    })
 }
 
 /// The definition of the command line, for completions and manual pages.
@@ -211,6 +229,51 @@ mod tests {
             verb.render_long_help().to_string()
         };
         assert_eq!(help(Cli::command()), help(Verifying::command()));
+    }
+
+    #[test]
+    fn the_verb_of_a_record_ends_a_list() {
+        let recorded = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let verb = if words[0] == "in-toto-record" {
+                let InToto { tool } = parse_words(&words)?;
+                format!("{tool:?}")
+            } else {
+                format!("{:?}", parse_words::<Cli>(&words)?.verb)
+            };
+            let from = verb.find("verb: ").unwrap_or_default();
+            let to = verb.find(", material_image").unwrap_or(verb.len());
+            Ok::<_, clap::Error>(verb[from..to].to_owned())
+        };
+        let build = recorded("linkgate record start build -k bob -m src").unwrap();
+        for same in [
+            "linkgate record -k bob -m src start build",
+            "linkgate record -m src start build -k bob",
+            "in-toto-record --signing-key bob --materials src start build",
+            "linkgate record -k bob -m src --exclude a b start build",
+            "linkgate record -k bob -m src --lstrip-paths a start build",
+            "linkgate record -m src -P start build",
+        ] {
+            assert_eq!(recorded(same).unwrap(), build, "{same}");
+        }
+        for (line, same) in [
+            ("record -p out -k bob stop", "record stop -k bob -p out"),
+            ("record -n build -p out stop", "record stop -n build -p out"),
+            ("record -m start start build", "record start build -m=start"),
+            ("record -m src start stop", "record start stop -m src"),
+            ("record -n build -p start stop", "record stop -n build -p=start"),
+        ] {
+            let wanted = recorded(&format!("linkgate {same}")).unwrap();
+            assert_eq!(recorded(&format!("linkgate {line}")).unwrap(), wanted, "{line}");
+        }
+        for wrong in [
+            "record -m src",
+            "record -m start",
+            "record pause -m src",
+            "record -m src start a b",
+        ] {
+            assert!(recorded(&format!("linkgate {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]
