@@ -117,7 +117,7 @@ pub(crate) fn verb_first(words: &[OsString]) -> Vec<Vec<OsString>> {
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.check()?;
     let name = recording::step_name(args.step.as_deref().or(args.name.as_deref()))?;
-    let signer = args.signing.signer()?;
+    let signer = args.signing.signer(called)?;
     let folder = args.links_dir.clone().unwrap_or_default();
     file::check_folder(&folder)?;
     let unfinished = PathBuf::from(name.unfinished_file(&signer.keyid()));

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let name = recording::step_name(args.name.as_deref())?;
     let command = args.command()?;
     let folder = args.links_dir.clone().unwrap_or_default();
-    let signer = args.signing.signer()?;
+    let signer = args.signing.signer(called)?;
     file::check_folder(&folder)?;
     let options = args.recording.options(called, &[])?;
     if args.records_nothing() {

@@ -126,7 +126,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ID", num_args = 1.., hide = true)]
     gpg: Vec<String>,
 
-    /// GPG's folder; not supported yet.
+    /// GPG's folder: of no meaning beside a key file.
     #[arg(long, value_name = "DIR", hide = true)]
     gpg_home: Option<PathBuf>,
 }
@@ -193,10 +193,11 @@ enum Format {
 
 /// Verifies a supply chain.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
-    if !args.gpg.is_empty() || args.gpg_home.is_some() {
-        return Err(UsageError(
-            "GPG keys are not supported yet: give the owners' keys as PEM files with --key".to_owned(),
-        )
+    if !args.gpg.is_empty() {
+        let option = key_option(called);
+        return Err(UsageError(format!(
+            "GPG keys are not supported yet: give the owners' keys as PEM files with {option}"
+        ))
         .into());
     }
     let fetching = Stopwatch::now();
@@ -224,7 +225,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.write_files(&request, &judged, times)?;
     args.print(&judged.answer, &keys, called)?;
     if args.output.format == Format::Text && !args.output.quiet {
-        args.advise(&judged.answer, &request, &keys);
+        args.advise(&judged.answer, &request, &keys, called);
     }
     // The process ends here, and takes all memory along at once.
     std::mem::forget((verifier, request));
@@ -379,14 +380,17 @@ impl Args {
             (Called::Linkgate, ..) => text::write(&mut out, answer, &names, Detail::Usual)?,
             // in-toto-verify is silent about an accept, and with --quiet about all; what it has to say is an error.
             (Called::InToto, _, true) => {}
-            (Called::InToto, ..) => text::write(&mut anstream::stderr(), answer, &names, Detail::Quiet)?,
+            (Called::InToto, ..) => {
+                commands_that_differ(answer);
+                text::write(&mut anstream::stderr(), answer, &names, Detail::Quiet)?;
+            }
         }
         Ok(out.flush()?)
     }
 
     /// Says what command would be right where every given key is a functionary's and none signed the layout, as in
     /// tutorials that pass the functionaries' keys.
-    fn advise(&self, answer: &Answer, request: &Request, keys: &KeyFiles) {
+    fn advise(&self, answer: &Answer, request: &Request, keys: &KeyFiles, called: Called) {
         let unsigned = match answer {
             Ok(verdict) => {
                 verdict.decision == Decision::Reject
@@ -403,24 +407,27 @@ impl Args {
         }
         let files = self.key.iter().map(|path| path.display().to_string());
         let files: Vec<String> = files.chain(self.functionary_key.iter().cloned()).collect();
-        let (first, last) = (self.words_before_keys(), self.words_after_keys());
+        let (first, last) = (self.words_before_keys(called), self.words_after_keys());
+        let option = key_option(called);
         let command = |owners: &str| format!("{first} {owners} --functionary-key {}{last}", quoted(&files));
         terminal::note(format_args!(
-            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. --key takes\n\
+            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. {option} takes\n\
              the keys of the layout's owners:\n  {}\n\
              If the layout comes from a place that you trust as it is:\n  {}",
-            command("--key OWNER.pub"),
+            command(&format!("{option} OWNER.pub")),
             command("--trust-layout"),
         ));
     }
 
-    fn words_before_keys(&self) -> String {
+    fn words_before_keys(&self, called: Called) -> String {
         let layout = self.layout.as_deref().unwrap_or(Path::new("")).display().to_string();
         let links = self.links_dir.display().to_string();
-        format!(
-            "linkgate verify {}",
-            quoted(["--layout", &layout, "--links-dir", &links])
-        )
+        let folder = match called {
+            Called::Linkgate => "--links-dir",
+            Called::InToto => "--link-dir",
+        };
+        let options = quoted(["--layout", &layout, folder, &links]);
+        format!("{} {options}", called.verb("verify"))
     }
 
     /// What else decides the verdict, as it was given.
@@ -473,6 +480,29 @@ impl Args {
             let mut authorised = layout.steps.iter().flat_map(|step| &step.authorised);
             authorised.any(|authorised| authorised.key.material() == file.key.material())
         })
+    }
+}
+
+/// Says which commands were not those that the layout expects, as in-toto-verify does on an accept too.
+fn commands_that_differ(answer: &Answer) {
+    let warnings = match answer {
+        Ok(verdict) => &verdict.warnings,
+        Err(undecided) => &undecided.warnings,
+    };
+    for warning in warnings.iter().filter(|warning| warning.code == Code::CommandDiffers) {
+        terminal::note(format_args!(
+            "Run command '{}' differs from expected command '{}'",
+            warning.found.as_deref().unwrap_or_default(),
+            warning.expected.as_deref().unwrap_or_default()
+        ));
+    }
+}
+
+/// The option that takes the owners' keys.
+const fn key_option(called: Called) -> &'static str {
+    match called {
+        Called::Linkgate => "--key",
+        Called::InToto => "--verification-keys",
     }
 }
 
