@@ -173,13 +173,13 @@ def test_gpg_is_a_usage_error_that_says_so(line, pipeline, aliases):
     assert done.returncode == 2 and "gpg" in (done.stdout + done.stderr).lower()
 
 
-@pytest.mark.parametrize("line", ("sign -f root.layout -k owner", "sign -f root.layout -k owner.pub --verify", "sign -f root.layout -k owner --gpg-home nowhere", f"verify {LAYOUT} --gpg-home nowhere"))
+@pytest.mark.parametrize("line", ("sign -f root.layout -k owner", "sign -f root.layout -k owner.pub --verify", "sign -f root.layout -k owner --gpg-home nowhere"))
 def test_a_success_is_silent_as_the_reference_s(line, pipeline, aliases, python, twin):
     def once(tools: Named, cwd: Path):
         done = work(Line(line, 0, (BUILT,)), tools, cwd)
         return done.returncode, done.stdout + done.stderr
 
-    assert twin(pipeline, Named(python.bin), Named(aliases), once) == ((0, ""), (0, ""))
+    assert twin(pipeline, Named(python.bin), Named(aliases), once) == [(0, ""), (0, "")]
 
 
 def test_another_command_than_expected_is_told_on_an_accept(pipeline, aliases, python, twin):
@@ -188,7 +188,7 @@ def test_another_command_than_expected_is_told_on_an_accept(pipeline, aliases, p
     assert python.sign("root.layout", "owner", cwd=pipeline).returncode == 0
 
     def once(tools: Named, cwd: Path):
-        done = work(Line(f"verify {LAYOUT}", 0, (BUILT,)), tools, cwd)
+        done = work(Line(f"verify {LAYOUT} --gpg-home nowhere", 0, (BUILT,)), tools, cwd)
         return done.returncode, done.stderr.split("differs from expected command")[0].strip("[]' ,")
 
     (their_code, theirs), (our_code, ours) = twin(pipeline, Named(python.bin), Named(aliases), once)
