@@ -17,6 +17,7 @@ use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::verdict::{self, Answer, Code, Decision};
 
+use super::quoted;
 use crate::cli::{Called, UsageError};
 use crate::evidence::folder;
 use crate::file::{self, Mode};
@@ -504,20 +505,6 @@ const fn key_option(called: Called) -> &'static str {
         Called::Linkgate => "--key",
         Called::InToto => "--verification-keys",
     }
-}
-
-/// Words as a POSIX shell reads them back.
-fn quoted<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
-    let quoted = words.into_iter().map(|word| {
-        let word = word.as_ref();
-        if !word.is_empty() && word.bytes().all(is_plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
 }
 
 fn request_key(file: &PublicKeyFile) -> Key {
