@@ -47,6 +47,14 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
     })
 }
 
+/// Makes a folder that is not there yet, and those that it is in.
+pub fn make_folder(folder: &Path) -> Result<(), WriteError> {
+    if folder.exists() {
+        return check_folder(folder);
+    }
+    fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))
+}
+
 /// Writes a file, in the place of another one if there is one of that name. A symbolic link stands for what it leads to;
 /// a device or pipe is written to, not replaced.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {

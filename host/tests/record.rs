@@ -696,7 +696,16 @@ fn aliases_never_take_anothers_place() {
         stderr(&refused)
     );
     assert_eq!(place.names("bin"), ["in-toto-mock", "other"]);
-    assert_eq!(code(&place.linkgate(&["install-aliases", "none"])), 2);
+    assert_eq!(code(&place.linkgate(&["install-aliases", "new/bin"])), 0);
+    assert!(place.names("new/bin").contains(&"in-toto-run".to_owned()));
+    place.write("file", "");
+    let refused = place.linkgate(&["install-aliases", "file"]);
+    assert_eq!(code(&refused), 2);
+    assert!(
+        stderr(&refused).contains("`file` is not a folder"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]
@@ -712,7 +721,8 @@ fn completions_and_manual_pages() {
         "{:?}",
         place.names(".")
     );
-    assert_eq!(code(&place.linkgate(&["man", "none"])), 2);
+    assert_eq!(code(&place.linkgate(&["man", "new/man1"])), 0);
+    assert!(place.names("new/man1").contains(&"linkgate.1".to_owned()));
 }
 
 #[test]
