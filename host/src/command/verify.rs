@@ -1,6 +1,6 @@
 //! `linkgate verify`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,22 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::instant::Instant;
-use linkgate_verifier::layout::Reading;
+use linkgate_verifier::layout::{Layout, Reading};
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
-use linkgate_verifier::verdict::{self, Answer, Code, Decision};
+use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding};
 
 use super::quoted;
 use crate::cli::{Called, UsageError};
 use crate::evidence::folder;
 use crate::file::{self, Mode};
-use crate::inspection;
+use crate::inspection::{self, Inspected};
 use crate::key::{self, PublicKeyFile};
 use crate::receipt::{Receipt, Times};
 use crate::record::{hash, link};
 use crate::report::names::Names;
-use crate::report::text::{self, Detail};
+use crate::report::text::{self, Detail, Known, SubjectFile};
 use crate::runtime::{Arithmetic, Bounds, Judged, Verifier};
 use crate::terminal;
 
@@ -216,7 +216,11 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let verifier = Verifier::load(Bounds::default(), 1)?;
     let judging = Stopwatch::now();
     let mut judged = verifier.verify(&request, arithmetic);
-    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic) {
+    let mut known = Known {
+        names: keys.names(),
+        ..Known::default()
+    };
+    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic, &mut known) {
         judged = verifier.verify(&request, arithmetic);
     }
     let times = Times {
@@ -224,7 +228,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         judge: judging.elapsed(),
     };
     args.write_files(&request, &judged, times)?;
-    args.print(&judged.answer, &keys, called)?;
+    known.subjects = args.subject_files(&judged.answer, &request);
+    args.print(&judged.answer, &known, called)?;
     if args.output.format == Format::Text && !args.output.quiet {
         args.advise(&judged.answer, &request, &keys, called);
     }
@@ -331,7 +336,7 @@ impl Args {
     }
 
     /// Runs the inspections that the trusted layouts demand; says whether there is any new result.
-    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic) -> bool {
+    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic, known: &mut Known) -> bool {
         let Ok(requirements) = verifier.plan(request, arithmetic).answer else {
             return false;
         };
@@ -348,7 +353,11 @@ impl Args {
         let before = request.inspections.len();
         for (name, result) in inspection::run(&wanted, folder, limit) {
             match result {
-                Ok(result) => request.inspections.push(result),
+                Ok(Inspected { result, output }) => {
+                    let place = [result.at.as_slice(), &[name]].concat();
+                    known.outputs.insert(place, output);
+                    request.inspections.push(result);
+                }
                 Err(error) => terminal::warning(format_args!("inspection `{name}` gave no result: {error}")),
             }
         }
@@ -368,22 +377,21 @@ impl Args {
         Ok(())
     }
 
-    fn print(&self, answer: &Answer, keys: &KeyFiles, called: Called) -> anyhow::Result<()> {
+    fn print(&self, answer: &Answer, known: &Known, called: Called) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         if self.output.format == Format::Json {
             writeln!(out, "{}", verdict::to_json(answer))?;
             return Ok(out.flush()?);
         }
-        let names = keys.names();
         match (called, self.output.verbose, self.output.quiet) {
-            (_, true, _) => text::write(&mut out, answer, &names, Detail::Verbose)?,
-            (Called::Linkgate, _, true) => text::write(&mut out, answer, &names, Detail::Quiet)?,
-            (Called::Linkgate, ..) => text::write(&mut out, answer, &names, Detail::Usual)?,
+            (_, true, _) => text::write(&mut out, answer, known, Detail::Verbose)?,
+            (Called::Linkgate, _, true) => text::write(&mut out, answer, known, Detail::Quiet)?,
+            (Called::Linkgate, ..) => text::write(&mut out, answer, known, Detail::Usual)?,
             // in-toto-verify is silent about an accept, and with --quiet about all; what it has to say is an error.
             (Called::InToto, _, true) => {}
             (Called::InToto, ..) => {
                 commands_that_differ(answer);
-                text::write(&mut anstream::stderr(), answer, &names, Detail::Quiet)?;
+                text::write(&mut anstream::stderr(), answer, known, Detail::Quiet)?;
             }
         }
         Ok(out.flush()?)
@@ -463,18 +471,42 @@ impl Args {
         }
     }
 
+    /// The files among the subjects, with what the links record under their names. Only for advice: it decides nothing.
+    fn subject_files(&self, answer: &Answer, request: &Request) -> BTreeMap<String, SubjectFile> {
+        let is_missed = |finding: &Finding| finding.code == Code::SubjectNotFound;
+        if !answer
+            .as_ref()
+            .is_ok_and(|verdict| verdict.findings.iter().any(is_missed))
+        {
+            return BTreeMap::new();
+        }
+        let steps = match self.subject_step.as_slice() {
+            [] => layout_of(request)
+                .and_then(|layout| layout.steps.last().map(|step| step.name.clone()))
+                .into_iter()
+                .collect(),
+            steps => steps.to_vec(),
+        };
+        let files = self
+            .subject
+            .iter()
+            .zip(&request.subjects)
+            .filter_map(|(text, subject)| {
+                // A digest was given as one; only a file's name says more.
+                let is_file = subject.name.is_none() && digest_of(text).is_none();
+                let digest = subject.digests.get("sha256").filter(|_| is_file)?;
+                let file = SubjectFile {
+                    path: text.clone(),
+                    recorded: recorded(request, &steps, Path::new(text)),
+                };
+                Some((format!("sha256:{digest}"), file))
+            });
+        files.collect()
+    }
+
     /// Whether each of the owners' keys may sign a step. Only for advice: it decides nothing.
     fn all_functionaries(request: &Request, keys: &KeyFiles) -> bool {
-        let Ok(envelope) = Envelope::parse(&request.layout.0).or_else(|_| Envelope::bare(&request.layout.0)) else {
-            return false;
-        };
-        let parameters = Parameters::new(request.parameters.clone());
-        let reading = Reading {
-            parameters: &parameters,
-            root: true,
-            asserted: None,
-        };
-        let Ok((layout, _)) = payload::layout(&envelope, reading) else {
+        let Some(layout) = layout_of(request) else {
             return false;
         };
         keys.owners.iter().all(|file| {
@@ -482,6 +514,49 @@ impl Args {
             authorised.any(|authorised| authorised.key.material() == file.key.material())
         })
     }
+}
+
+/// The layout of a request, if it can be read: for advice.
+fn layout_of(request: &Request) -> Option<Layout> {
+    let layout = &request.layout.0;
+    let envelope = Envelope::parse(layout).or_else(|_| Envelope::bare(layout)).ok()?;
+    let parameters = Parameters::new(request.parameters.clone());
+    let reading = Reading {
+        parameters: &parameters,
+        root: true,
+        asserted: None,
+    };
+    payload::layout(&envelope, reading).ok().map(|(layout, _)| layout)
+}
+
+/// What links of these steps say that an artifact of a file's name is.
+fn recorded(request: &Request, steps: &[String], file: &Path) -> Vec<String> {
+    let names: Vec<&str> = [Some(file), file.file_name().map(Path::new)]
+        .into_iter()
+        .filter_map(|name| name?.to_str())
+        .collect();
+    let mut recorded = BTreeSet::new();
+    for document in &request.documents {
+        let Ok(envelope) = Envelope::parse(&document.content.0) else {
+            continue;
+        };
+        let Ok((link, _)) = payload::link(&envelope) else {
+            continue;
+        };
+        if !steps.iter().any(|step| *step == link.name) {
+            continue;
+        }
+        let products = link.products.as_slice().iter();
+        for product in products.filter(|product| names.contains(&&*product.name)) {
+            for digest in product.digests.iter() {
+                recorded.insert(format!(
+                    "{}:{}, as `{}` of step '{}'",
+                    digest.algorithm, digest.value, product.name, link.name
+                ));
+            }
+        }
+    }
+    recorded.into_iter().collect()
 }
 
 /// Says which commands were not those that the layout expects, as in-toto-verify does on an accept too.
