@@ -25,8 +25,8 @@ const JOB_NAMES: [&str; 2] = ["GITHUB_JOB", "CI_JOB_NAME"];
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Artifacts")]
 pub(crate) struct Args {
-    /// Leave out what matches: patterns as in a .gitignore file. They replace the default ones, which are
-    /// `*.link*`, `.git`, `*.pyc` and `*~`.
+    /// Leave out what matches: patterns as in a .gitignore file, several as a list or by repeating; a comma is part of a
+    /// pattern. They replace the default ones, which are `*.link*`, `.git`, `*.pyc` and `*~`.
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     exclude: Vec<String>,
 
