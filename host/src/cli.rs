@@ -126,6 +126,14 @@ impl Called {
             Self::InToto => format!("in-toto-{verb}"),
         }
     }
+
+    /// The spelling of an option under such a name.
+    pub(crate) fn spelling(self, own: &'static str, theirs: &'static str) -> &'static str {
+        match self {
+            Self::Linkgate => own,
+            Self::InToto => theirs,
+        }
+    }
 }
 
 /// A command line that cannot be meant: exit code 2 under every name.
@@ -173,7 +181,7 @@ fn parse_words<P: FromArgMatches>(definition: &clap::Command, words: &[OsString]
 }
 
 /// The options that in-toto's tools spell in another way: the tool, linkgate's spelling, and the tool's own.
-const SPELLINGS: [(&str, &str, &str); 7] = [
+const SPELLINGS: [(&str, &str, &str); 8] = [
     ("in-toto-verify", "key", "verification-keys"),
     ("in-toto-verify", "links-dir", "link-dir"),
     ("in-toto-run", "key-path", "signing-key"),
@@ -181,6 +189,7 @@ const SPELLINGS: [(&str, &str, &str); 7] = [
     ("in-toto-run", "name", "step-name"),
     ("in-toto-record", "key-path", "signing-key"),
     ("in-toto-record", "links-dir", "metadata-directory"),
+    ("in-toto-record", "name", "step-name"),
 ];
 
 /// The definition under the names of in-toto's tools: help and errors speak of a tool as its users know it.
@@ -189,15 +198,14 @@ fn tools() -> clap::Command {
         tools.mut_subcommand(tool, |tool| tool.mut_args(|arg| respelled(arg, own, theirs)))
     });
     named.mut_subcommands(|tool| {
-        let name = tool.get_name();
-        let ours = name.replacen("in-toto-", "linkgate ", 1);
         let help = tool.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let help = SPELLINGS
-            .iter()
-            .filter(|(tool, ..)| *tool == name)
-            .fold(help.replace(&ours, name), |help, (_, own, theirs)| {
-                help.replace(&format!("--{own} "), &format!("--{theirs} "))
-            });
+        let help = aliases::NAMES.iter().fold(help, |help, name| {
+            help.replace(&name.replacen("in-toto-", "linkgate ", 1), name)
+        });
+        let spellings = SPELLINGS.iter().filter(|(name, ..)| *name == tool.get_name());
+        let help = spellings.fold(help, |help, (_, own, theirs)| {
+            help.replace(&format!("--{own} "), &format!("--{theirs} "))
+        });
         tool.after_help(help)
     })
 }

@@ -196,10 +196,10 @@ def test_another_command_than_expected_is_told_on_an_accept(pipeline, aliases, p
     assert theirs.startswith("Run command ") and ours == "Run command 'cp src/main.c app"
 
 
-@pytest.mark.parametrize("line", ("verify -l ../root.layout", "verify -l ../root.layout --verification-keys ../builder.pub --link-dir ../links", "run -n build -- true"))
+@pytest.mark.parametrize("line", ("verify -l ../root.layout", "verify -l ../root.layout --verification-keys ../builder.pub --link-dir ../links", "run -n build -- true", f"run {KEY} -- true", f"record start {KEY}"))
 def test_advice_is_in_the_reference_s_words(line, pipeline, aliases):
     said = Named(aliases)(line, pipeline).stderr
-    assert "linkgate" not in said and "--key " not in said, said
+    assert "linkgate" not in said and "--key " not in said and "--name " not in said, said
 
 
 def test_every_name_is_installed(aliases):

@@ -116,7 +116,8 @@ pub(crate) fn verb_first(words: &[OsString]) -> Vec<Vec<OsString>> {
 /// Begins or ends a record.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.check()?;
-    let name = recording::step_name(args.step.as_deref().or(args.name.as_deref()))?;
+    let given = args.step.as_deref().or(args.name.as_deref());
+    let name = recording::step_name(given, called.spelling("--name", "--step-name"))?;
     let signer = args.signing.signer(called)?;
     let folder = args.links_dir.clone().unwrap_or_default();
     file::check_folder(&folder)?;

@@ -137,8 +137,8 @@ pub(crate) fn artifacts(
     Ok(artifacts)
 }
 
-/// The step's name as it was given, or that of the CI job.
-pub(crate) fn step_name(given: Option<&str>) -> anyhow::Result<StepName> {
+/// The step's name as it was given with `option`, or that of the CI job.
+pub(crate) fn step_name(given: Option<&str>, option: &str) -> anyhow::Result<StepName> {
     let from_job = || {
         JOB_NAMES
             .iter()
@@ -146,12 +146,12 @@ pub(crate) fn step_name(given: Option<&str>) -> anyhow::Result<StepName> {
     };
     let Some(name) = given.map(str::to_owned).or_else(from_job) else {
         let message = format!(
-            "no step name: give one with --name NAME (in CI it is taken from {})",
+            "no step name: give one with {option} NAME (in CI it is taken from {})",
             JOB_NAMES.join(" or ")
         );
         return Err(UsageError(message).into());
     };
-    StepName::new(name).map_err(|error| UsageError(format!("{error}; give one with --name NAME")).into())
+    StepName::new(name).map_err(|error| UsageError(format!("{error}; give one with {option} NAME")).into())
 }
 
 /// A number of things.

@@ -91,7 +91,7 @@ pub(crate) struct Args {
 
 /// Runs a step's command and writes its link.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
-    let name = recording::step_name(args.name.as_deref())?;
+    let name = recording::step_name(args.name.as_deref(), called.spelling("--name", "--step-name"))?;
     let command = args.command()?;
     let folder = args.links_dir.clone().unwrap_or_default();
     let signer = args.signing.signer(called)?;

@@ -195,7 +195,7 @@ enum Format {
 /// Verifies a supply chain.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     if !args.gpg.is_empty() {
-        let option = key_option(called);
+        let option = called.spelling("--key", "--verification-keys");
         return Err(UsageError(format!(
             "GPG keys are not supported yet: give the owners' keys as PEM files with {option}"
         ))
@@ -417,7 +417,7 @@ impl Args {
         let files = self.key.iter().map(|path| path.display().to_string());
         let files: Vec<String> = files.chain(self.functionary_key.iter().cloned()).collect();
         let (first, last) = (self.words_before_keys(called), self.words_after_keys());
-        let option = key_option(called);
+        let option = called.spelling("--key", "--verification-keys");
         let command = |owners: &str| format!("{first} {owners} --functionary-key {}{last}", quoted(&files));
         terminal::note(format_args!(
             "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. {option} takes\n\
@@ -431,10 +431,7 @@ impl Args {
     fn words_before_keys(&self, called: Called) -> String {
         let layout = self.layout.as_deref().unwrap_or(Path::new("")).display().to_string();
         let links = self.links_dir.display().to_string();
-        let folder = match called {
-            Called::Linkgate => "--links-dir",
-            Called::InToto => "--link-dir",
-        };
+        let folder = called.spelling("--links-dir", "--link-dir");
         let options = quoted(["--layout", &layout, folder, &links]);
         format!("{} {options}", called.verb("verify"))
     }
@@ -571,14 +568,6 @@ fn commands_that_differ(answer: &Answer) {
             warning.found.as_deref().unwrap_or_default(),
             warning.expected.as_deref().unwrap_or_default()
         ));
-    }
-}
-
-/// The option that takes the owners' keys.
-const fn key_option(called: Called) -> &'static str {
-    match called {
-        Called::Linkgate => "--key",
-        Called::InToto => "--verification-keys",
     }
 }
 
