@@ -3,12 +3,13 @@
 //! Called by the name of one of in-toto's tools, which `install-aliases` makes links for,
 //! the program takes that tool's arguments and exits as it does.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Arg, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
     aliases, completions, component, demo, key, keygen, man, match_products, mock, record, run, sign, verify, version,
@@ -117,6 +118,24 @@ pub(crate) enum Called {
     InToto,
 }
 
+impl Called {
+    /// What a verb is called by such a name.
+    pub(crate) fn verb(self, verb: &str) -> String {
+        match self {
+            Self::Linkgate => format!("linkgate {verb}"),
+            Self::InToto => format!("in-toto-{verb}"),
+        }
+    }
+
+    /// The spelling of an option under such a name.
+    pub(crate) fn spelling(self, own: &'static str, theirs: &'static str) -> &'static str {
+        match self {
+            Self::Linkgate => own,
+            Self::InToto => theirs,
+        }
+    }
+}
+
 /// A command line that cannot be meant: exit code 2 under every name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -130,14 +149,76 @@ pub fn main() -> ExitCode {
         .and_then(OsStr::to_str)
         .is_some_and(|name| name.starts_with("in-toto-"))
     {
-        let outcome = dispatch_tool(InToto::parse().tool);
+        let outcome = dispatch_tool(parse::<InToto>(&tools()).tool);
         return finish(outcome, Called::InToto);
     }
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "verify") {
         let VerifyVerb::Verify(args) = Verifying::parse().verb;
         return finish(verify::run(&args, Called::Linkgate), Called::Linkgate);
     }
-    finish(dispatch(Cli::parse().verb), Called::Linkgate)
+    finish(dispatch(parse::<Cli>(&Cli::command()).verb), Called::Linkgate)
+}
+
+/// Parses the arguments of the process, or ends it with what is wrong with them.
+fn parse<P: FromArgMatches>(definition: &clap::Command) -> P {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    parse_words(definition, &words).unwrap_or_else(|error| error.exit())
+}
+
+/// A list of paths takes every word after it, the verb of `record` too; where that leaves none, the list ends before it.
+fn parse_words<P: FromArgMatches>(definition: &clap::Command, words: &[OsString]) -> Result<P, clap::Error> {
+    let parsed = |words: &[OsString]| {
+        let matches = definition.clone().try_get_matches_from(words)?;
+        P::from_arg_matches(&matches)
+    };
+    parsed(words).or_else(|error| match error.kind() {
+        ErrorKind::MissingRequiredArgument | ErrorKind::InvalidValue => record::verb_first(words)
+            .iter()
+            .find_map(|words| parsed(words).ok())
+            .ok_or(error),
+        _ => Err(error),
+    })
+}
+
+/// The options that in-toto's tools spell in another way: the tool, linkgate's spelling, and the tool's own.
+const SPELLINGS: [(&str, &str, &str); 8] = [
+    ("in-toto-verify", "key", "verification-keys"),
+    ("in-toto-verify", "links-dir", "link-dir"),
+    ("in-toto-run", "key-path", "signing-key"),
+    ("in-toto-run", "links-dir", "metadata-directory"),
+    ("in-toto-run", "name", "step-name"),
+    ("in-toto-record", "key-path", "signing-key"),
+    ("in-toto-record", "links-dir", "metadata-directory"),
+    ("in-toto-record", "name", "step-name"),
+];
+
+/// The definition under the names of in-toto's tools: help and errors speak of a tool as its users know it.
+fn tools() -> clap::Command {
+    let named = SPELLINGS.iter().fold(InToto::command(), |tools, &(tool, own, theirs)| {
+        tools.mut_subcommand(tool, |tool| tool.mut_args(|arg| respelled(arg, own, theirs)))
+    });
+    named.mut_subcommands(|tool| {
+        let help = tool.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let help = aliases::NAMES.iter().fold(help, |help, name| {
+            help.replace(&name.replacen("in-toto-", "linkgate ", 1), name)
+        });
+        let spellings = SPELLINGS.iter().filter(|(name, ..)| *name == tool.get_name());
+        let help = spellings.fold(help, |help, (_, own, theirs)| {
+            help.replace(&format!("--{own} "), &format!("--{theirs} "))
+        });
+        tool.after_help(help)
+    })
+}
+
+/// An option whose first spelling is another one of those that it has.
+fn respelled(arg: Arg, own: &str, theirs: &'static str) -> Arg {
+    if arg.get_long() != Some(own) {
+        return arg;
+    }
+    let mut others: Vec<String> = vec![own.to_owned()];
+    others.extend(arg.get_visible_aliases().into_iter().flatten().map(str::to_owned));
+    others.retain(|other| other != theirs);
+    arg.alias(None).long(theirs).visible_aliases(others)
 }
 
 /// The definition of the command line, for completions and manual pages.
@@ -155,7 +236,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Record(args) => record::run(&args, Called::Linkgate),
         Verb::Mock(args) => mock::run(&args),
         Verb::MatchProducts(args) => match_products::run(&args, Called::Linkgate),
-        Verb::Sign(args) => sign::run(&args),
+        Verb::Sign(args) => sign::run(&args, Called::Linkgate),
         Verb::Keygen(args) => keygen::run(&args),
         Verb::Key(args) => key::run(&args),
         Verb::InstallAliases(args) => aliases::run(&args),
@@ -172,7 +253,7 @@ fn dispatch_tool(tool: Tool) -> anyhow::Result<ExitCode> {
         Tool::Mock(args) => mock::run(&args),
         Tool::MatchProducts(args) => match_products::run(&args, Called::InToto),
         // That tool exits with 2 where it could not do its work, and with 1 where a signature does not hold.
-        Tool::Sign(args) => sign::run(&args).map_err(|error| UsageError(format!("{error:#}")).into()),
+        Tool::Sign(args) => sign::run(&args, Called::InToto).map_err(|error| UsageError(format!("{error:#}")).into()),
         Tool::Keygen(args) => keygen::run(&args),
     }
 }
@@ -200,7 +281,7 @@ mod tests {
     fn the_definitions_are_sound() {
         Cli::command().debug_assert();
         Verifying::command().debug_assert();
-        InToto::command().debug_assert();
+        tools().debug_assert();
     }
 
     #[test]
@@ -211,6 +292,79 @@ mod tests {
             verb.render_long_help().to_string()
         };
         assert_eq!(help(Cli::command()), help(Verifying::command()));
+    }
+
+    #[test]
+    fn the_verb_of_a_record_ends_a_list() {
+        let recorded = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let verb = if words[0] == "in-toto-record" {
+                let InToto { tool } = parse_words(&tools(), &words)?;
+                format!("{tool:?}")
+            } else {
+                format!("{:?}", parse_words::<Cli>(&Cli::command(), &words)?.verb)
+            };
+            let from = verb.find("verb: ").unwrap_or_default();
+            let to = verb.find(", material_image").unwrap_or(verb.len());
+            Ok::<_, clap::Error>(verb[from..to].to_owned())
+        };
+        let build = recorded("linkgate record start build -k bob -m src").unwrap();
+        for same in [
+            "linkgate record -k bob -m src start build",
+            "linkgate record -m src start build -k bob",
+            "in-toto-record --signing-key bob --materials src start build",
+            "linkgate record -k bob -m src --exclude a b start build",
+            "linkgate record -k bob -m src --lstrip-paths a start build",
+            "linkgate record -m src -P start build",
+        ] {
+            assert_eq!(recorded(same).unwrap(), build, "{same}");
+        }
+        for (line, same) in [
+            ("record -p out -k bob stop", "record stop -k bob -p out"),
+            ("record -n build -p out stop", "record stop -n build -p out"),
+            ("record -m start start build", "record start build -m=start"),
+            ("record -m src start stop", "record start stop -m src"),
+            ("record -n build -p start stop", "record stop -n build -p=start"),
+        ] {
+            let wanted = recorded(&format!("linkgate {same}")).unwrap();
+            assert_eq!(recorded(&format!("linkgate {line}")).unwrap(), wanted, "{line}");
+        }
+        for wrong in [
+            "record -m src",
+            "record -m start",
+            "record pause -m src",
+            "record -m src start a b",
+        ] {
+            assert!(recorded(&format!("linkgate {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tools_are_spoken_of_as_their_users_know_them() {
+        let said = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            parse_words::<InToto>(&tools(), &words).err().unwrap().to_string()
+        };
+        let verify = said("in-toto-verify --layout root.layout");
+        assert!(verify.contains("--verification-keys <FILE>"), "{verify}");
+        assert!(!verify.contains("--key "), "{verify}");
+        let help = said("in-toto-verify --help");
+        assert!(
+            help.contains("in-toto-verify --layout root.layout --link-dir links --verification-keys owner.pub"),
+            "{help}"
+        );
+        let help = said("in-toto-run --help");
+        assert!(
+            help.contains("--signing-key <KEY>") && !help.contains("linkgate run"),
+            "{help}"
+        );
+        for (tool, own, theirs) in SPELLINGS {
+            for spelling in [own, theirs] {
+                let parsed = parse_words::<InToto>(&tools(), &[tool.into(), format!("--{spelling}").into()]);
+                let error = parsed.err().unwrap().to_string();
+                assert!(error.contains("a value is required"), "{tool} {spelling}: {error}");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub enum WriteError {
     /// The folder that is to hold the file is not there.
     #[error("the folder `{}` does not exist; create it first", .0.display())]
     NoFolder(PathBuf),
+    /// Something else than a folder is where the folder should be.
+    #[error("`{}` is not a folder; name the folder that the file goes into", .0.display())]
+    NotFolder(PathBuf),
     /// There is such a file already.
     #[error("`{}` exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
@@ -37,7 +40,19 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
-    Err(WriteError::NoFolder(folder.to_owned()))
+    Err(if folder.exists() {
+        WriteError::NotFolder(folder.to_owned())
+    } else {
+        WriteError::NoFolder(folder.to_owned())
+    })
+}
+
+/// Makes a folder that is not there yet, and those that it is in.
+pub fn make_folder(folder: &Path) -> Result<(), WriteError> {
+    if folder.exists() {
+        return check_folder(folder);
+    }
+    fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))
 }
 
 /// Writes a file, in the place of another one if there is one of that name. A symbolic link stands for what it leads to;
@@ -200,5 +215,9 @@ mod tests {
                 folder.path().join("none").display()
             )
         );
+        let file = folder.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let error = write(&file.join("link"), b"", Mode::Public).unwrap_err();
+        assert!(error.to_string().contains("file` is not a folder"), "{error}");
     }
 }

@@ -49,12 +49,21 @@ pub enum InspectionError {
     Naming(#[from] NameError),
 }
 
+/// An inspection that was run.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// What the verifier is told.
+    pub result: InspectionResult,
+    /// The end of what the command printed, for the person who reads that it failed.
+    pub output: String,
+}
+
 /// Runs inspections one after the other in one scratch copy of `folder`, as in-toto's tools do in the folder itself.
 pub fn run(
     inspections: &[InspectionRequirement],
     folder: &Path,
     limit: Duration,
-) -> Vec<(String, Result<InspectionResult, InspectionError>)> {
+) -> Vec<(String, Result<Inspected, InspectionError>)> {
     let scratch = match scratch(folder) {
         Ok(scratch) => scratch,
         Err(error) => {
@@ -74,11 +83,7 @@ pub fn run(
     results
 }
 
-fn run_one(
-    inspection: &InspectionRequirement,
-    folder: &Path,
-    limit: Duration,
-) -> Result<InspectionResult, InspectionError> {
+fn run_one(inspection: &InspectionRequirement, folder: &Path, limit: Duration) -> Result<Inspected, InspectionError> {
     let name = StepName::new(inspection.name.clone())?;
     let options = Options {
         base: folder.to_owned(),
@@ -96,7 +101,7 @@ fn run_one(
         &inspection.run,
         command::Options {
             folder: Some(folder),
-            streams: command::Streams::Discarded,
+            streams: command::Streams::Tail,
             timeout: Some(limit),
         },
     )?;
@@ -116,10 +121,13 @@ fn run_one(
         link::byproducts(&outcome, Signals::AsShells),
         link::environment(times),
     );
-    Ok(InspectionResult {
-        at: inspection.at.clone(),
-        name: inspection.name.clone(),
-        content: Content(payload.to_string().into_bytes()),
+    Ok(Inspected {
+        result: InspectionResult {
+            at: inspection.at.clone(),
+            name: inspection.name.clone(),
+            content: Content(payload.to_string().into_bytes()),
+        },
+        output: outcome.tail.text(),
     })
 }
 

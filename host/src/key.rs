@@ -16,6 +16,11 @@ use linkgate_verifier::key::{KeyError, PublicKey, Scheme};
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
+mod asn1;
+
+use asn1::Encryption;
+pub(crate) use asn1::fault;
+
 /// The environment variable that holds the password of encrypted keys, where no argument gives one.
 pub const PASSWORD_VARIABLE: &str = "LINKGATE_KEY_PASSWORD";
 
@@ -55,9 +60,14 @@ pub enum Problem {
     /// A private key where a public one is needed.
     #[error("a private key, but checking needs the public one (usually the same name with `.pub`)")]
     PrivateForPublic,
-    /// PEM encrypted in OpenSSL's old way.
-    #[error("encrypted in OpenSSL's old form; convert it with `openssl pkcs8 -topk8 -in FILE -out NEW`")]
-    LegacyPem,
+    /// Encrypted in a way that is not read: weak, or by an older form of PEM.
+    #[error(
+        "encrypted with {0}, which is not read; convert it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW`"
+    )]
+    Encryption(String),
+    /// It has the form of a private key and is none.
+    #[error("the private key is damaged: it is no sound {0}")]
+    Damaged(&'static str),
     /// securesystemslib's own encryption.
     #[error(
         "encrypted in securesystemslib's old form; convert it with `docs/migrate_key.py` of the securesystemslib repository, or make a new key with `linkgate keygen`"
@@ -75,8 +85,8 @@ pub enum Problem {
     /// An encrypted key without a password.
     #[error("encrypted, and no password was given (`--password`, or `{PASSWORD_VARIABLE}` in the environment)")]
     NoPassword,
-    /// An encrypted key with the wrong password, or encrypted in a way that is not supported.
-    #[error("cannot be decrypted: the password is wrong, or its encryption is none of PBES2's with AES")]
+    /// An encrypted key with the wrong password, or a damaged one.
+    #[error("cannot be decrypted: the password is wrong, or the file is damaged")]
     Password,
     /// More than one key where one is needed.
     #[error("{0} keys, where one is needed")]
@@ -286,7 +296,8 @@ fn is_old_encryption(text: &str) -> bool {
 /// One block of PEM.
 struct Pem<'a> {
     label: &'a str,
-    headers: bool,
+    /// How its body is encrypted, in OpenSSL's traditional form.
+    encryption: Option<String>,
     bytes: Zeroizing<Vec<u8>>,
 }
 
@@ -301,8 +312,8 @@ fn pem_blocks(text: &str) -> Result<Vec<Pem<'_>>, Problem> {
         let end = format!("-----END {label}-----");
         let (body, after) = block.split_once(&end).ok_or(Problem::Pem("an END line is missing"))?;
         rest = after;
-        let headers = body.contains(':');
-        let bytes = if headers {
+        let encryption = body.contains(':').then(|| traditional(body));
+        let bytes = if encryption.is_some() {
             Vec::new()
         } else {
             let body: Zeroizing<String> = Zeroizing::new(body.split_ascii_whitespace().collect());
@@ -313,12 +324,22 @@ fn pem_blocks(text: &str) -> Result<Vec<Pem<'_>>, Problem> {
         if label != "EC PARAMETERS" {
             blocks.push(Pem {
                 label,
-                headers,
+                encryption,
                 bytes: Zeroizing::new(bytes),
             });
         }
     }
     Ok(blocks)
+}
+
+/// The cipher in the headers of a block: `DEK-Info: AES-128-CBC,<iv>` (RFC 1421, section 4.6.1.3).
+fn traditional(body: &str) -> String {
+    let cipher = body
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("DEK-Info:"))
+        .and_then(|info| info.split(',').next())
+        .map_or("a cipher that it does not name", str::trim);
+    format!("{cipher} in OpenSSL's traditional form")
 }
 
 /// The one block of a file that is to hold one key.
@@ -352,7 +373,9 @@ fn public_keys(content: &[u8]) -> Result<Vec<(Option<String>, PublicKey)>, Probl
             };
             match spki {
                 Ok(key) => Ok(vec![(None, key)]),
-                Err(KeyError::Encoding(_)) if private_der(bytes).is_some() => Err(Problem::PrivateForPublic),
+                Err(KeyError::Encoding(_)) if private_der(bytes).is_some() || asn1::encryption(bytes).is_some() => {
+                    Err(Problem::PrivateForPublic)
+                }
                 Err(KeyError::Encoding(_)) => Err(Problem::Unknown),
                 Err(error) => Err(error.into()),
             }
@@ -387,14 +410,15 @@ fn private_key(path: &Path, content: &[u8], password: &Password) -> Result<Priva
     match Content::of(content)? {
         Content::Pem(blocks) => {
             let block = one(blocks)?;
-            if block.headers {
-                return Err(Problem::LegacyPem);
+            if let Some(encryption) = block.encryption {
+                return Err(Problem::Encryption(encryption));
             }
             match block.label {
                 "PRIVATE KEY" => Ok(file(PrivateForm::Pkcs8, block.bytes)),
                 "ENCRYPTED PRIVATE KEY" => Ok(file(PrivateForm::Pkcs8, decrypt(path, &block.bytes, password)?)),
                 "RSA PRIVATE KEY" => Ok(file(PrivateForm::Pkcs1, block.bytes)),
                 "EC PRIVATE KEY" => Ok(file(PrivateForm::Sec1, block.bytes)),
+                "DSA PRIVATE KEY" => Err(KeyError::Algorithm("DSA".to_owned()).into()),
                 "OPENSSH PRIVATE KEY" => Err(Problem::OpenSsh("ssh-keygen -p -m PKCS8 -f FILE")),
                 "CERTIFICATE" => Err(Problem::Certificate),
                 label if label.starts_with("PGP ") => Err(Problem::Gpg),
@@ -405,9 +429,7 @@ fn private_key(path: &Path, content: &[u8], password: &Password) -> Result<Priva
         Content::Json(text) => json_private(path, one(json_keys(text)?)?),
         Content::Der(bytes) => match private_der(bytes) {
             Some(form) => Ok(file(form, Zeroizing::new(bytes.to_vec()))),
-            None if pkcs8::EncryptedPrivateKeyInfoRef::try_from(bytes).is_ok() => {
-                Ok(file(PrivateForm::Pkcs8, decrypt(path, bytes, password)?))
-            }
+            None if asn1::encryption(bytes).is_some() => Ok(file(PrivateForm::Pkcs8, decrypt(path, bytes, password)?)),
             None if public_keys(bytes).is_ok() => Err(Problem::PublicForPrivate),
             None => Err(Problem::Unknown),
         },
@@ -456,6 +478,9 @@ fn private_der(bytes: &[u8]) -> Option<PrivateForm> {
 }
 
 fn decrypt(path: &Path, bytes: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    if let Some(Encryption::Other(name)) = asn1::encryption(bytes) {
+        return Err(Problem::Encryption(name));
+    }
     let encrypted = pkcs8::EncryptedPrivateKeyInfoRef::try_from(bytes).map_err(|_| Problem::Password)?;
     let password = password.of(path)?.ok_or(Problem::NoPassword)?;
     let decrypted = encrypted.decrypt(password.as_bytes()).map_err(|_| Problem::Password)?;

@@ -3,6 +3,7 @@
 pub mod checker;
 pub mod cli;
 mod command;
+pub mod draft;
 pub mod evidence;
 pub mod file;
 pub mod inspection;

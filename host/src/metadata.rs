@@ -22,7 +22,7 @@ pub enum MetadataError {
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
     /// The payload is not strict JSON, or has no canonical form.
-    #[error("the payload cannot be signed: {0}")]
+    #[error("the payload cannot be signed")]
     Json(#[from] JsonError),
     /// The payload is neither a layout nor a link.
     #[error("`_type` of the payload is `{0}`, neither `layout` nor `link`")]
@@ -163,6 +163,14 @@ impl Document {
     /// The envelope's form; none for a bare layout or link.
     pub fn form(&self) -> Option<Form> {
         self.form
+    }
+
+    /// The envelope; for a bare layout or link one that stands for it, without signatures.
+    pub fn envelope(&self) -> Result<Envelope<'_>, EnvelopeError> {
+        match self.form {
+            Some(_) => Envelope::parse(self.text.as_bytes()),
+            None => Envelope::bare(self.payload.as_bytes()),
+        }
     }
 
     /// The file's text with new signatures. What was signed keeps its bytes; a bare layout or link gets an envelope of

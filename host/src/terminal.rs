@@ -54,10 +54,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins work that is called `what` and consists of `total` parts.
-    pub fn start(what: &'static str, total: u64) -> Self {
+    /// Begins work that is called `what`. How many bytes it consists of is asked only if someone is watching.
+    pub fn start(what: &'static str, total: impl FnOnce() -> u64) -> Self {
         let done = Arc::new(AtomicU64::new(0));
         let drawing = io::stderr().is_terminal().then(|| {
+            let total = total();
             let (stop, stopped) = mpsc::channel();
             let done = Arc::clone(&done);
             let thread = thread::spawn(move || {
@@ -66,7 +67,7 @@ impl Progress {
                 }
                 let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
                 bar.set_message(what);
-                if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}") {
+                if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes}") {
                     bar.set_style(style);
                 }
                 while stopped.recv_timeout(FRAME) == Err(RecvTimeoutError::Timeout) {
@@ -79,9 +80,9 @@ impl Progress {
         Self { done, drawing }
     }
 
-    /// One more part is done.
-    pub fn step(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+    /// So many bytes more are done.
+    pub fn add(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

@@ -108,7 +108,13 @@ fn errors_say_what_was_found_and_what_to_do() {
         ("ed25519.pub.json", "a public key, but signing needs the private one"),
         ("rsa-pkcs1.pub.der", "a public key, but signing needs the private one"),
         ("two.json", "2 keys, where one is needed"),
-        ("rsa-old-encryption.pem", "openssl pkcs8 -topk8"),
+        ("rsa-old-encryption.pem", "-CBC in OpenSSL's traditional form"),
+        (
+            "rsa-old-encryption.pem",
+            "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW",
+        ),
+        ("ed25519-3des.pem", "encrypted with DES-EDE3-CBC, which is not read"),
+        ("ed25519-pbes1.der", "encrypted with PBE-SHA1-3DES, which is not read"),
         ("ed25519-old-encryption.json", "docs/migrate_key.py"),
         ("ed25519-openssh.pem", "ssh-keygen -p -m PKCS8"),
         ("make.py", "no key was found in it"),
@@ -120,6 +126,11 @@ fn errors_say_what_was_found_and_what_to_do() {
     for (name, wanted) in [
         ("ed25519.pem", "a private key, but checking needs the public one"),
         ("ed25519.der", "a private key, but checking needs the public one"),
+        (
+            "ed25519-encrypted.der",
+            "a private key, but checking needs the public one",
+        ),
+        ("ed25519-pbes1.der", "a private key, but checking needs the public one"),
         ("p384-sec1.der", "a private key, but checking needs the public one"),
         ("rsa-pkcs1.der", "a private key, but checking needs the public one"),
         ("ed25519-openssh.pub", "ssh-keygen -e -m PKCS8"),
@@ -133,6 +144,29 @@ fn errors_say_what_was_found_and_what_to_do() {
     assert!(error.to_string().contains("the password is wrong"), "{error}");
     let error = load("pkcs11:token=x", &secret()).err().unwrap();
     assert!(error.to_string().contains("not supported by this build"), "{error}");
+}
+
+#[test]
+fn private_keys_that_cannot_sign_are_refused_as_public_ones_are() {
+    for (name, wanted) in [
+        ("ed448.pem", "the key's algorithm `Ed448 (1.3.101.113)` is none of"),
+        ("x25519.pem", "the key's algorithm `X25519 (1.3.101.110)` is none of"),
+        ("dsa.pem", "the key's algorithm `DSA (1.2.840.10040.4.1)` is none of"),
+        (
+            "rsa-pss.pem",
+            "the key's algorithm `RSA-PSS (1.2.840.113549.1.1.10)` is none of",
+        ),
+        ("secp256k1.pem", "the key's curve `secp256k1 (1.3.132.0.10)` is none of"),
+        (
+            "secp256k1-sec1.pem",
+            "the key's curve `secp256k1 (1.3.132.0.10)` is none of",
+        ),
+        ("rsa-1024.pem", "the RSA modulus has 1024 bits, not 2048 to 8192"),
+        ("rsa-damaged.der", "the private key is damaged: it is no sound RSA key"),
+    ] {
+        let error = FileSigner::open(&path(name), &secret()).unwrap_err().to_string();
+        assert!(error.contains(wanted) && error.contains(name), "{error}");
+    }
 }
 
 #[test]

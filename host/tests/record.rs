@@ -197,10 +197,18 @@ fn a_failed_command_leaves_no_link() {
     for (script, wanted) in [("exit 3", 3), ("kill -9 $$", 137)] {
         let output = place.run(&["-m", "a", "--", "sh", "-c", script]);
         assert_refused(&place, &output, wanted, "no link is written");
+        assert!(!stderr(&output).contains("is still there"), "{}", stderr(&output));
     }
     let output = place.run(&["--record-failure", "-m", "a", "--", "sh", "-c", "kill -9 $$"]);
     assert_eq!(code(&output), 137);
     assert_eq!(place.step()["byproducts"]["return-value"], 137);
+    for (options, wanted) in [(&[][..], 1), (&["--run-timeout", "1"][..], 124)] {
+        let command = ["-m", "a", "--", "sh", "-c", "sleep 3; exit 1"];
+        let output = place.run(&[options, &command].concat());
+        assert_eq!(code(&output), wanted);
+        let wanted = format!("`step.{KEYID8}.link` is still there, from an earlier run");
+        assert!(stderr(&output).contains(&wanted), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -696,14 +704,26 @@ fn aliases_never_take_anothers_place() {
         stderr(&refused)
     );
     assert_eq!(place.names("bin"), ["in-toto-mock", "other"]);
-    assert_eq!(code(&place.linkgate(&["install-aliases", "none"])), 2);
+    assert_eq!(code(&place.linkgate(&["install-aliases", "new/bin"])), 0);
+    assert!(place.names("new/bin").contains(&"in-toto-run".to_owned()));
+    place.write("file", "");
+    let refused = place.linkgate(&["install-aliases", "file"]);
+    assert_eq!(code(&refused), 2);
+    assert!(
+        stderr(&refused).contains("`file` is not a folder"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]
 fn completions_and_manual_pages() {
     let place = Place::new(&[]);
     for shell in ["bash", "zsh", "fish"] {
-        assert!(!place.linkgate(&["completions", shell]).stdout.is_empty());
+        let script = String::from_utf8(place.linkgate(&["completions", shell]).stdout).unwrap();
+        for word in ["start", "stop", "elvish"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
     }
     assert!(place.linkgate(&["man"]).stdout.starts_with(b".ie"));
     assert_eq!(code(&place.linkgate(&["man", "."])), 0);
@@ -712,7 +732,8 @@ fn completions_and_manual_pages() {
         "{:?}",
         place.names(".")
     );
-    assert_eq!(code(&place.linkgate(&["man", "none"])), 2);
+    assert_eq!(code(&place.linkgate(&["man", "new/man1"])), 0);
+    assert!(place.names("new/man1").contains(&"linkgate.1".to_owned()));
 }
 
 #[test]

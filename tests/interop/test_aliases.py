@@ -173,6 +173,35 @@ def test_gpg_is_a_usage_error_that_says_so(line, pipeline, aliases):
     assert done.returncode == 2 and "gpg" in (done.stdout + done.stderr).lower()
 
 
+@pytest.mark.parametrize("line", ("sign -f root.layout -k owner", "sign -f root.layout -k owner.pub --verify", "sign -f root.layout -k owner --gpg-home nowhere"))
+def test_a_success_is_silent_as_the_reference_s(line, pipeline, aliases, python, twin):
+    def once(tools: Named, cwd: Path):
+        done = work(Line(line, 0, (BUILT,)), tools, cwd)
+        return done.returncode, done.stdout + done.stderr
+
+    assert twin(pipeline, Named(python.bin), Named(aliases), once) == [(0, ""), (0, "")]
+
+
+def test_another_command_than_expected_is_told_on_an_accept(pipeline, aliases, python, twin):
+    step = {"name": "build", "pubkeys": ["builder.pub"], "expected_command": ["make"]}
+    write_layout(pipeline, False, [step], ["builder.pub"])
+    assert python.sign("root.layout", "owner", cwd=pipeline).returncode == 0
+
+    def once(tools: Named, cwd: Path):
+        done = work(Line(f"verify {LAYOUT} --gpg-home nowhere", 0, (BUILT,)), tools, cwd)
+        return done.returncode, done.stderr.split("differs from expected command")[0].strip("[]' ,")
+
+    (their_code, theirs), (our_code, ours) = twin(pipeline, Named(python.bin), Named(aliases), once)
+    assert (their_code, our_code) == (0, 0)
+    assert theirs.startswith("Run command ") and ours == "Run command 'cp src/main.c app"
+
+
+@pytest.mark.parametrize("line", ("verify -l ../root.layout", "verify -l ../root.layout --verification-keys ../builder.pub --link-dir ../links", "run -n build -- true", f"run {KEY} -- true", f"record start {KEY}"))
+def test_advice_is_in_the_reference_s_words(line, pipeline, aliases):
+    said = Named(aliases)(line, pipeline).stderr
+    assert "linkgate" not in said and "--key " not in said and "--name " not in said, said
+
+
 def test_every_name_is_installed(aliases):
     assert {f"in-toto-{name}" for name in (*NAMES, "keygen")} <= {path.name for path in aliases.iterdir()}
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
+use crate::file;
 use crate::terminal;
 
 /// The tools of in-toto whose place the program takes.
@@ -29,7 +30,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The folder that the links are made in.
+    /// The folder that the links are made in; it is made if it is missing.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -37,9 +38,7 @@ pub(crate) struct Args {
 /// Makes the links, all or none.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let shown = args.folder.display();
-    if !args.folder.is_dir() {
-        bail!("the folder `{shown}` does not exist; create it first");
-    }
+    file::make_folder(&args.folder)?;
     let program = std::env::current_exe()
         .and_then(fs::canonicalize)
         .context("cannot find this program's own file")?;

@@ -50,13 +50,13 @@ pub(crate) struct Args {
     #[arg(conflicts_with = "name", value_name = "NAME", hide = true)]
     file: Option<PathBuf>,
 
-    /// The curve of an ECDSA key.
-    #[arg(long, value_enum, default_value = "p256")]
-    curve: Curve,
+    /// The curve of an ECDSA key; p256 if none is given.
+    #[arg(long, value_enum)]
+    curve: Option<Curve>,
 
-    /// The size of an RSA key.
-    #[arg(short, long, default_value = "3072", value_parser = ["2048", "3072", "4096", "8192"])]
-    bits: String,
+    /// The size of an RSA key; 3072 if none is given.
+    #[arg(short, long, value_parser = ["2048", "3072", "4096", "8192"])]
+    bits: Option<String>,
 
     /// Encrypt the private key with this password; without a value it is asked for.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
@@ -87,6 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(UsageError("no name for the key: give one with --name".to_owned()).into());
     };
     let public = with_pub(private);
+    args.check()?;
     for path in [private, &public] {
         if path.symlink_metadata().is_ok() {
             return Err(WriteError::Exists(path.clone()).into());
@@ -103,6 +104,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     terminal::note(format_args!("wrote {} and {}", private.display(), public.display()));
     terminal::print(keyid)?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// A size or curve that the type of key does not have was meant for another type.
+    fn check(&self) -> Result<(), UsageError> {
+        let misplaced = match self.kind {
+            Kind::Ed25519 | Kind::Ecdsa if self.bits.is_some() => "--bits is the size of an RSA key: add `-t rsa`",
+            Kind::Ed25519 | Kind::Rsa if self.curve.is_some() => "--curve is that of an ECDSA key: add `-t ecdsa`",
+            _ => return Ok(()),
+        };
+        Err(UsageError(misplaced.to_owned()))
+    }
 }
 
 /// `alice.pub` of `alice`, `alice.key.pub` of `alice.key`.
@@ -134,7 +147,7 @@ fn new_password(args: &Args) -> anyhow::Result<Option<Zeroizing<String>>> {
 fn generate(args: &Args) -> Result<Zeroizing<Vec<u8>>, aws_lc_rs::error::Unspecified> {
     let der = match args.kind {
         Kind::Ed25519 => Ed25519KeyPair::generate()?.to_pkcs8v1()?.as_ref().to_vec(),
-        Kind::Ecdsa => EcdsaKeyPair::generate(match args.curve {
+        Kind::Ecdsa => EcdsaKeyPair::generate(match args.curve.unwrap_or(Curve::P256) {
             Curve::P256 => &aws::ECDSA_P256_SHA256_ASN1_SIGNING,
             Curve::P384 => &aws::ECDSA_P384_SHA384_ASN1_SIGNING,
             Curve::P521 => &aws::ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -142,10 +155,10 @@ fn generate(args: &Args) -> Result<Zeroizing<Vec<u8>>, aws_lc_rs::error::Unspeci
         .to_pkcs8v1()?
         .as_ref()
         .to_vec(),
-        Kind::Rsa => RsaKeyPair::generate(match args.bits.as_str() {
-            "2048" => KeySize::Rsa2048,
-            "4096" => KeySize::Rsa4096,
-            "8192" => KeySize::Rsa8192,
+        Kind::Rsa => RsaKeyPair::generate(match args.bits.as_deref() {
+            Some("2048") => KeySize::Rsa2048,
+            Some("4096") => KeySize::Rsa4096,
+            Some("8192") => KeySize::Rsa8192,
             _ => KeySize::Rsa3072,
         })?
         .as_der()?

@@ -4,9 +4,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::cli;
+use crate::file;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +19,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The folder for all pages; without it the program's own page is printed.
+    /// The folder for all pages, made if it is missing; without it the program's own page is printed.
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
@@ -27,9 +28,11 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.folder {
         None => clap_mangen::Man::new(cli::definition()).render(&mut io::stdout())?,
-        Some(folder) if !folder.is_dir() => bail!("the folder `{}` does not exist; create it first", folder.display()),
-        Some(folder) => clap_mangen::generate_to(cli::definition(), folder)
-            .with_context(|| format!("cannot write the pages into `{}`", folder.display()))?,
+        Some(folder) => {
+            file::make_folder(folder)?;
+            clap_mangen::generate_to(cli::definition(), folder)
+                .with_context(|| format!("cannot write the pages into `{}`", folder.display()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "PATH", num_args = 1..)]
     paths: Vec<String>,
 
-    /// Leave out what matches: patterns as in a .gitignore file, in place of the default ones.
+    /// Leave out what matches: patterns as in a .gitignore file, in place of the default ones; a comma is part of a pattern.
     #[arg(short, long, value_name = "PATTERN", num_args = 1..)]
     exclude: Vec<String>,
 

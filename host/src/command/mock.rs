@@ -35,7 +35,7 @@ pub(crate) struct Args {
 
 /// Runs a command and writes an unsigned link. The exit code is 0 whatever the command's was, as in-toto has it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let name = recording::step_name(Some(&args.name))?;
+    let name = recording::step_name(Some(&args.name), "--name")?;
     // This verb is in-toto's own, and has its ways under either name.
     let options = recording::Args::default().options(Called::InToto, &[])?;
     let (here, talk) = ([".".to_owned()], recording::Talk::default());

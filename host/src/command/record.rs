@@ -1,5 +1,6 @@
 //! `linkgate record`
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,7 +25,9 @@ Examples:
   linkgate record stop edit -k alice -p src/ -d links
       Writes links/edit.<keyid>.link. In between, the signed file .edit.<keyid>.link-unfinished is kept here.
   linkgate record -k alice start edit
-      Without -m (or -p at the stop) the current folder is recorded, less links, keys and .git.";
+      Without -m (or -p at the stop) the current folder is recorded, less links, keys and .git.
+  linkgate record -k alice -m src/ start edit
+      Options may stand before the verb, which ends a list of paths: a file of that name is `-m=start` or `./start`.";
 
 /// What is left out besides the excluded where no path is given: files that are called as keys are.
 const KEYS: [&str; 3] = ["*.pub", "*.pem", "*.key"];
@@ -87,11 +90,35 @@ enum Verb {
     Stop,
 }
 
+/// The words of a command line with the verb, and the step's name after it, moved before all options: one line for each
+/// word that could be the verb. None where the line is another verb's.
+pub(crate) fn verb_first(words: &[OsString]) -> Vec<Vec<OsString>> {
+    let word = |at: usize| words.get(at).and_then(|word| word.to_str());
+    let begins = match word(0).map(|name| Path::new(name).file_stem()) {
+        Some(Some(name)) if name == "in-toto-record" => 1,
+        _ if word(1) == Some("record") => 2,
+        _ => return Vec::new(),
+    };
+    let ends_words = |at: usize| {
+        words
+            .get(at)
+            .is_none_or(|word| word.as_encoded_bytes().starts_with(b"-"))
+    };
+    let could_be_verb =
+        |at: &usize| matches!(word(*at), Some("start" | "stop")) && (ends_words(at + 1) || ends_words(at + 2));
+    let moved = |at: usize| {
+        let after = if ends_words(at + 1) { at + 1 } else { at + 2 };
+        [&words[..begins], &words[at..after], &words[begins..at], &words[after..]].concat()
+    };
+    (begins..words.len()).filter(could_be_verb).map(moved).collect()
+}
+
 /// Begins or ends a record.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.check()?;
-    let name = recording::step_name(args.step.as_deref().or(args.name.as_deref()))?;
-    let signer = args.signing.signer()?;
+    let given = args.step.as_deref().or(args.name.as_deref());
+    let name = recording::step_name(given, called.spelling("--name", "--step-name"))?;
+    let signer = args.signing.signer(called)?;
     let folder = args.links_dir.clone().unwrap_or_default();
     file::check_folder(&folder)?;
     let unfinished = PathBuf::from(name.unfinished_file(&signer.keyid()));

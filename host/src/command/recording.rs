@@ -25,8 +25,8 @@ const JOB_NAMES: [&str; 2] = ["GITHUB_JOB", "CI_JOB_NAME"];
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Artifacts")]
 pub(crate) struct Args {
-    /// Leave out what matches: patterns as in a .gitignore file. They replace the default ones, which are
-    /// `*.link*`, `.git`, `*.pyc` and `*~`.
+    /// Leave out what matches: patterns as in a .gitignore file, several as a list or by repeating; a comma is part of a
+    /// pattern. They replace the default ones, which are `*.link*`, `.git`, `*.pyc` and `*~`.
     #[arg(long, value_name = "PATTERN", num_args = 1..)]
     exclude: Vec<String>,
 
@@ -137,8 +137,8 @@ pub(crate) fn artifacts(
     Ok(artifacts)
 }
 
-/// The step's name as it was given, or that of the CI job.
-pub(crate) fn step_name(given: Option<&str>) -> anyhow::Result<StepName> {
+/// The step's name as it was given with `option`, or that of the CI job.
+pub(crate) fn step_name(given: Option<&str>, option: &str) -> anyhow::Result<StepName> {
     let from_job = || {
         JOB_NAMES
             .iter()
@@ -146,12 +146,12 @@ pub(crate) fn step_name(given: Option<&str>) -> anyhow::Result<StepName> {
     };
     let Some(name) = given.map(str::to_owned).or_else(from_job) else {
         let message = format!(
-            "no step name: give one with --name NAME (in CI it is taken from {})",
+            "no step name: give one with {option} NAME (in CI it is taken from {})",
             JOB_NAMES.join(" or ")
         );
         return Err(UsageError(message).into());
     };
-    StepName::new(name).map_err(|error| UsageError(format!("{error}; give one with --name NAME")).into())
+    StepName::new(name).map_err(|error| UsageError(format!("{error}; give one with {option} NAME")).into())
 }
 
 /// A number of things.

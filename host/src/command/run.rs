@@ -1,6 +1,6 @@
 //! `linkgate run`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -91,10 +91,10 @@ pub(crate) struct Args {
 
 /// Runs a step's command and writes its link.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
-    let name = recording::step_name(args.name.as_deref())?;
+    let name = recording::step_name(args.name.as_deref(), called.spelling("--name", "--step-name"))?;
     let command = args.command()?;
     let folder = args.links_dir.clone().unwrap_or_default();
-    let signer = args.signing.signer()?;
+    let signer = args.signing.signer(called)?;
     file::check_folder(&folder)?;
     let options = args.recording.options(called, &[])?;
     if args.records_nothing() {
@@ -102,11 +102,13 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
             .warning("neither --materials nor --products: the link names no artifacts");
     }
 
+    let path = folder.join(name.link_file(&signer.keyid()));
     let started = link::now();
     let materials = recording::artifacts(&args.materials, &args.material_image, &options, args.talk)?;
     let outcome = match args.execute(command) {
         Err(error @ CommandError::Timeout { .. }) if called == Called::Linkgate => {
             crate::terminal::error(error);
+            args.warn_of_earlier(&path);
             return Ok(ExitCode::from(124));
         }
         outcome => outcome?,
@@ -119,6 +121,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         args.talk.warning(format_args!(
             "the command failed with {code}: no link is written (--record-failure writes one)"
         ));
+        args.warn_of_earlier(&path);
         return Ok(exit_code(code));
     }
     let products = if args.is_one_look() {
@@ -149,7 +152,6 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         byproducts,
         link::environment(times),
     );
-    let path = folder.join(name.link_file(&signer.keyid()));
     recording::write(&path, &payload, args.use_dsse, &[&*signer])?;
     args.talk.note(
         called,
@@ -172,6 +174,16 @@ impl Args {
             Err(UsageError(message.to_owned()).into())
         } else {
             Ok(&self.command)
+        }
+    }
+
+    /// Says that the link of an earlier run is still there, where this one writes none.
+    fn warn_of_earlier(&self, path: &Path) {
+        if path.exists() {
+            let shown = path.display();
+            self.talk.warning(format_args!(
+                "`{shown}` is still there, from an earlier run: remove it if that does not count any more"
+            ));
         }
     }
 

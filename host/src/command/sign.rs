@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use linkgate_verifier::envelope::Form;
 
-use crate::cli::UsageError;
+use crate::cli::{Called, UsageError};
+use crate::draft;
 use crate::file::{self, Mode};
 use crate::key::{self, Password};
 use crate::metadata::{Document, Kind, Others, Verification};
+use crate::record::link;
 use crate::signer::{self, Signer};
 use crate::terminal;
 
@@ -21,6 +23,7 @@ Examples:
   linkgate sign -f root.layout -k bob --append
       Adds a second owner's signature.
   linkgate sign -f draft.json -k alice bob -o root.layout
+      What could never verify is not signed; what may not have been meant, such as a past `expires`, is told.
   linkgate sign -f build.link -k builder
       Signs a link and writes build.<keyid>.link.
   linkgate sign --verify -f root.layout -k alice.pub bob.pub
@@ -69,7 +72,7 @@ pub(crate) struct Args {
     #[arg(short = 'g', long, num_args = 0.., value_name = "KEYID", hide = true)]
     gpg: Option<Vec<String>>,
 
-    /// Not supported: GPG keys.
+    /// GPG's folder: of no meaning beside a key file.
     #[arg(long, value_name = "DIR", hide = true)]
     gpg_home: Option<String>,
 
@@ -83,10 +86,14 @@ pub(crate) struct Args {
 }
 
 /// Signs a metadata file, or checks its signatures.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let usage = |message: &str| Err(UsageError(message.to_owned()).into());
-    if args.gpg.is_some() || args.gpg_home.is_some() {
-        return usage("GPG keys are not supported: sign with a PKCS#8 key and --key (`linkgate keygen` makes one)");
+    if args.gpg.is_some() {
+        return Err(UsageError(format!(
+            "GPG keys are not supported: sign with a PKCS#8 key and --key (`{}` makes one)",
+            called.verb("keygen")
+        ))
+        .into());
     }
     if args.key.is_empty() {
         return usage("no key: name at least one with --key");
@@ -98,13 +105,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return usage("a link is one functionary's: it is signed, and checked, with one key, and nothing is appended");
     }
     if args.verify {
-        verify(args, &document)
+        verify(args, &document, called)
     } else {
-        sign(args, &document)
+        sign(args, &document, called)
     }
 }
 
-fn sign(args: &Args, document: &Document) -> anyhow::Result<ExitCode> {
+impl Args {
+    /// Whether a success is told. in-toto-sign does so only if asked.
+    fn tells(&self, called: Called) -> bool {
+        self.verbose || (called == Called::Linkgate && !self.quiet)
+    }
+}
+
+fn sign(args: &Args, document: &Document, called: Called) -> anyhow::Result<ExitCode> {
+    let doubts =
+        draft::doubts(document, link::now()).with_context(|| format!("`{}` is not signed", args.file.display()))?;
+    for doubt in doubts.iter().filter(|_| !args.quiet) {
+        terminal::warning(doubt);
+    }
     let password = if args.prompt {
         Password::Given(key::prompt("Password of the signing keys: ")?)
     } else {
@@ -124,7 +143,7 @@ fn sign(args: &Args, document: &Document) -> anyhow::Result<ExitCode> {
         None => default_output(args, document, &signers)?,
     };
     file::write(&output, signed.as_bytes(), Mode::Public)?;
-    if !args.quiet {
+    if args.tells(called) {
         let keyids: Vec<String> = signers.iter().map(|signer| format!("{:.8}", signer.keyid())).collect();
         terminal::note(format_args!(
             "wrote {}, signed by {}",
@@ -149,7 +168,7 @@ fn default_output(args: &Args, document: &Document, signers: &[&dyn Signer]) -> 
     }
 }
 
-fn verify(args: &Args, document: &Document) -> anyhow::Result<ExitCode> {
+fn verify(args: &Args, document: &Document, called: Called) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for path in &args.key {
         for file in key::read_public(path.as_ref())? {
@@ -157,7 +176,7 @@ fn verify(args: &Args, document: &Document) -> anyhow::Result<ExitCode> {
             let who = format!("{} ({keyid:.8})", file.label);
             let problem = match document.verify(&file.key, file.keyid.as_deref())? {
                 Verification::Valid => {
-                    if !args.quiet {
+                    if args.tells(called) {
                         terminal::note(format_args!("signed by {who}"));
                     }
                     continue;

@@ -1,6 +1,6 @@
 //! The options that name a signing key.
 
-use crate::cli::UsageError;
+use crate::cli::{Called, UsageError};
 use crate::key::Password;
 use crate::signer::{self, Signer};
 
@@ -25,22 +25,23 @@ pub(crate) struct Args {
     #[arg(short = 'g', long, value_name = "KEYID", num_args = 0..=1, default_missing_value = "", hide = true)]
     gpg: Option<String>,
 
-    /// Not supported: GPG keys.
+    /// GPG's folder: of no meaning beside a key file.
     #[arg(long, value_name = "DIR", hide = true)]
     gpg_home: Option<String>,
 }
 
 impl Args {
     /// Loads the key.
-    pub(crate) fn signer(&self) -> anyhow::Result<Box<dyn Signer>> {
-        if self.gpg.is_some() || self.gpg_home.is_some() {
-            let message =
-                "GPG keys are not supported: sign with a PKCS#8 key and --signing-key (`linkgate keygen` makes one)";
-            return Err(UsageError(message.to_owned()).into());
+    pub(crate) fn signer(&self, called: Called) -> anyhow::Result<Box<dyn Signer>> {
+        let usage = |what: &str| {
+            let keygen = called.verb("keygen");
+            Err(UsageError(format!("{what} (`{keygen}` makes one)")).into())
+        };
+        if self.gpg.is_some() {
+            return usage("GPG keys are not supported: sign with a PKCS#8 key and --signing-key");
         }
         let Some(key) = &self.key else {
-            let message = "no signing key: name one with --signing-key KEY (`linkgate keygen` makes one)";
-            return Err(UsageError(message.to_owned()).into());
+            return usage("no signing key: name one with --signing-key KEY");
         };
         Ok(signer::load(key, &Password::from_argument(self.password.as_deref()))?)
     }

@@ -1,6 +1,6 @@
 //! `linkgate verify`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,22 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::instant::Instant;
-use linkgate_verifier::layout::Reading;
+use linkgate_verifier::layout::{Layout, Reading};
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
-use linkgate_verifier::verdict::{self, Answer, Code, Decision};
+use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding};
 
+use super::quoted;
 use crate::cli::{Called, UsageError};
 use crate::evidence::folder;
 use crate::file::{self, Mode};
-use crate::inspection;
+use crate::inspection::{self, Inspected};
 use crate::key::{self, PublicKeyFile};
 use crate::receipt::{Receipt, Times};
 use crate::record::{hash, link};
 use crate::report::names::Names;
-use crate::report::text::{self, Detail};
+use crate::report::text::{self, Detail, Known, SubjectFile};
 use crate::runtime::{Arithmetic, Bounds, Judged, Verifier};
 use crate::terminal;
 
@@ -126,7 +127,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "ID", num_args = 1.., hide = true)]
     gpg: Vec<String>,
 
-    /// GPG's folder; not supported yet.
+    /// GPG's folder: of no meaning beside a key file.
     #[arg(long, value_name = "DIR", hide = true)]
     gpg_home: Option<PathBuf>,
 }
@@ -193,10 +194,11 @@ enum Format {
 
 /// Verifies a supply chain.
 pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
-    if !args.gpg.is_empty() || args.gpg_home.is_some() {
-        return Err(UsageError(
-            "GPG keys are not supported yet: give the owners' keys as PEM files with --key".to_owned(),
-        )
+    if !args.gpg.is_empty() {
+        let option = called.spelling("--key", "--verification-keys");
+        return Err(UsageError(format!(
+            "GPG keys are not supported yet: give the owners' keys as PEM files with {option}"
+        ))
         .into());
     }
     let fetching = Stopwatch::now();
@@ -214,7 +216,11 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let verifier = Verifier::load(Bounds::default(), 1)?;
     let judging = Stopwatch::now();
     let mut judged = verifier.verify(&request, arithmetic);
-    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic) {
+    let mut known = Known {
+        names: keys.names(),
+        ..Known::default()
+    };
+    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic, &mut known) {
         judged = verifier.verify(&request, arithmetic);
     }
     let times = Times {
@@ -222,9 +228,10 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         judge: judging.elapsed(),
     };
     args.write_files(&request, &judged, times)?;
-    args.print(&judged.answer, &keys, called)?;
+    known.subjects = args.subject_files(&judged.answer, &request);
+    args.print(&judged.answer, &known, called)?;
     if args.output.format == Format::Text && !args.output.quiet {
-        args.advise(&judged.answer, &request, &keys);
+        args.advise(&judged.answer, &request, &keys, called);
     }
     // The process ends here, and takes all memory along at once.
     std::mem::forget((verifier, request));
@@ -329,7 +336,7 @@ impl Args {
     }
 
     /// Runs the inspections that the trusted layouts demand; says whether there is any new result.
-    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic) -> bool {
+    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic, known: &mut Known) -> bool {
         let Ok(requirements) = verifier.plan(request, arithmetic).answer else {
             return false;
         };
@@ -346,7 +353,11 @@ impl Args {
         let before = request.inspections.len();
         for (name, result) in inspection::run(&wanted, folder, limit) {
             match result {
-                Ok(result) => request.inspections.push(result),
+                Ok(Inspected { result, output }) => {
+                    let place = [result.at.as_slice(), &[name]].concat();
+                    known.outputs.insert(place, output);
+                    request.inspections.push(result);
+                }
                 Err(error) => terminal::warning(format_args!("inspection `{name}` gave no result: {error}")),
             }
         }
@@ -366,27 +377,29 @@ impl Args {
         Ok(())
     }
 
-    fn print(&self, answer: &Answer, keys: &KeyFiles, called: Called) -> anyhow::Result<()> {
+    fn print(&self, answer: &Answer, known: &Known, called: Called) -> anyhow::Result<()> {
         let mut out = anstream::stdout().lock();
         if self.output.format == Format::Json {
             writeln!(out, "{}", verdict::to_json(answer))?;
             return Ok(out.flush()?);
         }
-        let names = keys.names();
         match (called, self.output.verbose, self.output.quiet) {
-            (_, true, _) => text::write(&mut out, answer, &names, Detail::Verbose)?,
-            (Called::Linkgate, _, true) => text::write(&mut out, answer, &names, Detail::Quiet)?,
-            (Called::Linkgate, ..) => text::write(&mut out, answer, &names, Detail::Usual)?,
+            (_, true, _) => text::write(&mut out, answer, known, Detail::Verbose)?,
+            (Called::Linkgate, _, true) => text::write(&mut out, answer, known, Detail::Quiet)?,
+            (Called::Linkgate, ..) => text::write(&mut out, answer, known, Detail::Usual)?,
             // in-toto-verify is silent about an accept, and with --quiet about all; what it has to say is an error.
             (Called::InToto, _, true) => {}
-            (Called::InToto, ..) => text::write(&mut anstream::stderr(), answer, &names, Detail::Quiet)?,
+            (Called::InToto, ..) => {
+                commands_that_differ(answer);
+                text::write(&mut anstream::stderr(), answer, known, Detail::Quiet)?;
+            }
         }
         Ok(out.flush()?)
     }
 
     /// Says what command would be right where every given key is a functionary's and none signed the layout, as in
     /// tutorials that pass the functionaries' keys.
-    fn advise(&self, answer: &Answer, request: &Request, keys: &KeyFiles) {
+    fn advise(&self, answer: &Answer, request: &Request, keys: &KeyFiles, called: Called) {
         let unsigned = match answer {
             Ok(verdict) => {
                 verdict.decision == Decision::Reject
@@ -403,24 +416,24 @@ impl Args {
         }
         let files = self.key.iter().map(|path| path.display().to_string());
         let files: Vec<String> = files.chain(self.functionary_key.iter().cloned()).collect();
-        let (first, last) = (self.words_before_keys(), self.words_after_keys());
+        let (first, last) = (self.words_before_keys(called), self.words_after_keys());
+        let option = called.spelling("--key", "--verification-keys");
         let command = |owners: &str| format!("{first} {owners} --functionary-key {}{last}", quoted(&files));
         terminal::note(format_args!(
-            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. --key takes\n\
+            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. {option} takes\n\
              the keys of the layout's owners:\n  {}\n\
              If the layout comes from a place that you trust as it is:\n  {}",
-            command("--key OWNER.pub"),
+            command(&format!("{option} OWNER.pub")),
             command("--trust-layout"),
         ));
     }
 
-    fn words_before_keys(&self) -> String {
+    fn words_before_keys(&self, called: Called) -> String {
         let layout = self.layout.as_deref().unwrap_or(Path::new("")).display().to_string();
         let links = self.links_dir.display().to_string();
-        format!(
-            "linkgate verify {}",
-            quoted(["--layout", &layout, "--links-dir", &links])
-        )
+        let folder = called.spelling("--links-dir", "--link-dir");
+        let options = quoted(["--layout", &layout, folder, &links]);
+        format!("{} {options}", called.verb("verify"))
     }
 
     /// What else decides the verdict, as it was given.
@@ -455,18 +468,42 @@ impl Args {
         }
     }
 
+    /// The files among the subjects, with what the links record under their names. Only for advice: it decides nothing.
+    fn subject_files(&self, answer: &Answer, request: &Request) -> BTreeMap<String, SubjectFile> {
+        let is_missed = |finding: &Finding| finding.code == Code::SubjectNotFound;
+        if !answer
+            .as_ref()
+            .is_ok_and(|verdict| verdict.findings.iter().any(is_missed))
+        {
+            return BTreeMap::new();
+        }
+        let steps = match self.subject_step.as_slice() {
+            [] => layout_of(request)
+                .and_then(|layout| layout.steps.last().map(|step| step.name.clone()))
+                .into_iter()
+                .collect(),
+            steps => steps.to_vec(),
+        };
+        let files = self
+            .subject
+            .iter()
+            .zip(&request.subjects)
+            .filter_map(|(text, subject)| {
+                // A digest was given as one; only a file's name says more.
+                let is_file = subject.name.is_none() && digest_of(text).is_none();
+                let digest = subject.digests.get("sha256").filter(|_| is_file)?;
+                let file = SubjectFile {
+                    path: text.clone(),
+                    recorded: recorded(request, &steps, Path::new(text)),
+                };
+                Some((format!("sha256:{digest}"), file))
+            });
+        files.collect()
+    }
+
     /// Whether each of the owners' keys may sign a step. Only for advice: it decides nothing.
     fn all_functionaries(request: &Request, keys: &KeyFiles) -> bool {
-        let Ok(envelope) = Envelope::parse(&request.layout.0).or_else(|_| Envelope::bare(&request.layout.0)) else {
-            return false;
-        };
-        let parameters = Parameters::new(request.parameters.clone());
-        let reading = Reading {
-            parameters: &parameters,
-            root: true,
-            asserted: None,
-        };
-        let Ok((layout, _)) = payload::layout(&envelope, reading) else {
+        let Some(layout) = layout_of(request) else {
             return false;
         };
         keys.owners.iter().all(|file| {
@@ -476,18 +513,62 @@ impl Args {
     }
 }
 
-/// Words as a POSIX shell reads them back.
-fn quoted<W: AsRef<str>>(words: impl IntoIterator<Item = W>) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%+,-./:=@_".contains(&byte);
-    let quoted = words.into_iter().map(|word| {
-        let word = word.as_ref();
-        if !word.is_empty() && word.bytes().all(is_plain) {
-            word.to_owned()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
+/// The layout of a request, if it can be read: for advice.
+fn layout_of(request: &Request) -> Option<Layout> {
+    let layout = &request.layout.0;
+    let envelope = Envelope::parse(layout).or_else(|_| Envelope::bare(layout)).ok()?;
+    let parameters = Parameters::new(request.parameters.clone());
+    let reading = Reading {
+        parameters: &parameters,
+        root: true,
+        asserted: None,
+    };
+    payload::layout(&envelope, reading).ok().map(|(layout, _)| layout)
+}
+
+/// What links of these steps say that an artifact of a file's name is.
+fn recorded(request: &Request, steps: &[String], file: &Path) -> Vec<String> {
+    let names: Vec<&str> = [Some(file), file.file_name().map(Path::new)]
+        .into_iter()
+        .filter_map(|name| name?.to_str())
+        .collect();
+    let mut recorded = BTreeSet::new();
+    for document in &request.documents {
+        let Ok(envelope) = Envelope::parse(&document.content.0) else {
+            continue;
+        };
+        let Ok((link, _)) = payload::link(&envelope) else {
+            continue;
+        };
+        if !steps.iter().any(|step| *step == link.name) {
+            continue;
         }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+        let products = link.products.as_slice().iter();
+        for product in products.filter(|product| names.contains(&&*product.name)) {
+            for digest in product.digests.iter() {
+                recorded.insert(format!(
+                    "{}:{}, as `{}` of step '{}'",
+                    digest.algorithm, digest.value, product.name, link.name
+                ));
+            }
+        }
+    }
+    recorded.into_iter().collect()
+}
+
+/// Says which commands were not those that the layout expects, as in-toto-verify does on an accept too.
+fn commands_that_differ(answer: &Answer) {
+    let warnings = match answer {
+        Ok(verdict) => &verdict.warnings,
+        Err(undecided) => &undecided.warnings,
+    };
+    for warning in warnings.iter().filter(|warning| warning.code == Code::CommandDiffers) {
+        terminal::note(format_args!(
+            "Run command '{}' differs from expected command '{}'",
+            warning.found.as_deref().unwrap_or_default(),
+            warning.expected.as_deref().unwrap_or_default()
+        ));
+    }
 }
 
 fn request_key(file: &PublicKeyFile) -> Key {

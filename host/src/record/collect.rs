@@ -221,25 +221,25 @@ fn unique(mut files: Vec<Named>) -> Result<Vec<Named>, CollectError> {
 
 /// Hashes files on all processors. Of several errors, the first by name is told.
 fn hash_all(files: Vec<Named>, options: &Options) -> Result<Artifacts, CollectError> {
-    let progress = Progress::start("hashing files", files.len() as u64);
+    let size = |file| path_of(file, options).metadata().map_or(0, |metadata| metadata.len());
+    let progress = Progress::start("hashing files", || files.iter().map(size).sum());
     let digests: Vec<Result<Digest, HashError>> = files
         .par_iter()
-        .map(|file| {
-            let path = if options.base.as_os_str().is_empty() {
-                Cow::Borrowed(Path::new(&file.location))
-            } else {
-                Cow::Owned(options.locate(&file.location))
-            };
-            let digest = hash::file(&path, options.content);
-            progress.step();
-            digest
-        })
+        .map(|file| hash::file_watched(&path_of(file, options), options.content, |bytes| progress.add(bytes)))
         .collect();
     files
         .into_iter()
         .zip(digests)
         .map(|(file, digest)| Ok((file.name, digest?)))
         .collect()
+}
+
+fn path_of<'f>(file: &'f Named, options: &Options) -> Cow<'f, Path> {
+    if options.base.as_os_str().is_empty() {
+        Cow::Borrowed(Path::new(&file.location))
+    } else {
+        Cow::Owned(options.locate(&file.location))
+    }
 }
 
 /// One digest for a folder, as in-toto's `dir:` has it: of the lines `<sha256>  <path in the folder>` in order.

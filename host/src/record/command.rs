@@ -17,6 +17,8 @@ use signal_hook::iterator::Signals;
 
 /// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
 pub const STREAM_BYTES: usize = 16 << 20;
+/// Bytes of the end of what a command prints: more lines than a person reads.
+const TAIL_BYTES: usize = 16 << 10;
 /// How long a stream may stay open after the command ended: something that it left running holds it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -40,8 +42,8 @@ pub enum Streams {
     Passed,
     /// What it prints is kept, besides being passed through as it comes.
     Kept,
-    /// It reads nothing, and what it prints is lost.
-    Discarded,
+    /// It reads nothing, and of what it prints to either stream only the end is kept.
+    Tail,
 }
 
 /// Why there is no outcome.
@@ -84,6 +86,8 @@ pub struct Outcome {
     pub stdout: Stream,
     /// What it printed to standard error, if that was kept.
     pub stderr: Stream,
+    /// The end of what it printed to both, if only that was kept.
+    pub tail: Stream,
     /// Whether a signal that would have ended linkgate was passed on to it.
     pub interrupted: bool,
 }
@@ -108,7 +112,7 @@ impl Outcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
     bytes: Vec<u8>,
-    /// Whether there was more than [`STREAM_BYTES`].
+    /// Whether there was more than is kept.
     pub truncated: bool,
 }
 
@@ -123,6 +127,13 @@ impl Stream {
         self.truncated |= block.len() > room;
         self.bytes.extend_from_slice(&block[..block.len().min(room)]);
     }
+
+    fn keep_end(&mut self, block: &[u8]) {
+        self.bytes.extend_from_slice(block);
+        let before = self.bytes.len().saturating_sub(TAIL_BYTES);
+        self.truncated |= before > 0;
+        self.bytes.drain(..before);
+    }
 }
 
 /// Runs a command to its end.
@@ -133,24 +144,41 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
     if let Some(folder) = options.folder {
         command.current_dir(folder);
     }
-    match options.streams {
-        Streams::Passed => {}
+    let start = |cause| CommandError::Start {
+        program: program.clone(),
+        cause,
+    };
+    let both = match options.streams {
+        Streams::Passed => None,
         Streams::Kept => {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            None
         }
-        Streams::Discarded => {
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Streams::Tail => {
+            // One pipe, so that lines stay in their order.
+            let (reader, writer) = io::pipe().map_err(start)?;
+            command
+                .stdin(Stdio::null())
+                .stderr(writer.try_clone().map_err(start)?)
+                .stdout(writer);
+            Some(reader)
         }
-    }
+    };
     if options.timeout.is_some() {
         command.process_group(0);
     }
-    let mut child = command.spawn().map_err(|cause| CommandError::Start {
-        program: program.clone(),
-        cause,
-    })?;
-    let stdout = child.stdout.take().map(|stream| Tee::start(stream, io::stdout()));
-    let stderr = child.stderr.take().map(|stream| Tee::start(stream, io::stderr()));
+    let mut child = command.spawn().map_err(start)?;
+    // It holds the writing end of the pipe.
+    drop(command);
+    let stdout = child
+        .stdout
+        .take()
+        .map(|stream| Tee::start(stream, io::stdout(), Stream::keep));
+    let stderr = child
+        .stderr
+        .take()
+        .map(|stream| Tee::start(stream, io::stderr(), Stream::keep));
+    let tail = both.map(|both| Tee::start(both, io::sink(), Stream::keep_end));
     let lost = |cause| CommandError::Wait {
         program: program.clone(),
         cause,
@@ -168,6 +196,7 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
         status,
         stdout: stdout.map(Tee::finish).unwrap_or_default(),
         stderr: stderr.map(Tee::finish).unwrap_or_default(),
+        tail: tail.map(Tee::finish).unwrap_or_default(),
         interrupted,
     })
 }
@@ -216,11 +245,11 @@ struct Tee {
 }
 
 impl Tee {
-    fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> Self {
+    fn start(from: impl Read + Send + 'static, to: impl Write + Send + 'static, keep: fn(&mut Stream, &[u8])) -> Self {
         let kept = Arc::new(Mutex::new(Stream::default()));
         let (closing, closed) = mpsc::channel();
         let copy = Arc::clone(&kept);
-        thread::spawn(move || pass_through(from, to, &copy, closing));
+        thread::spawn(move || pass_through(from, to, &copy, keep, closing));
         Self { kept, closed }
     }
 
@@ -230,7 +259,13 @@ impl Tee {
     }
 }
 
-fn pass_through(mut from: impl Read, mut to: impl Write, kept: &Mutex<Stream>, closing: Sender<()>) {
+fn pass_through(
+    mut from: impl Read,
+    mut to: impl Write,
+    kept: &Mutex<Stream>,
+    keep: fn(&mut Stream, &[u8]),
+    closing: Sender<()>,
+) {
     let mut block = vec![0; 64 << 10];
     loop {
         match from.read(&mut block) {
@@ -238,9 +273,10 @@ fn pass_through(mut from: impl Read, mut to: impl Write, kept: &Mutex<Stream>, c
             Ok(count) => {
                 // Whoever closed the other end does not want to see it, but the link does.
                 let _ = to.write_all(&block[..count]).and_then(|()| to.flush());
-                kept.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .keep(&block[..count]);
+                keep(
+                    &mut kept.lock().unwrap_or_else(PoisonError::into_inner),
+                    &block[..count],
+                );
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
@@ -300,6 +336,20 @@ mod tests {
         stream.keep(&[1]);
         assert!(stream.truncated);
         assert_eq!(stream.bytes.len(), STREAM_BYTES);
+    }
+
+    #[test]
+    fn the_end_of_both_streams_in_their_order() {
+        let tail = Options {
+            streams: Streams::Tail,
+            ..Options::default()
+        };
+        let outcome = shell("cat; echo out; echo err >&2; echo out", tail).unwrap();
+        assert_eq!(outcome.tail.text(), "out\nerr\nout\n");
+        assert_eq!(outcome.stdout, Stream::default());
+        let outcome = shell("seq 100000; exit 3", tail).unwrap();
+        assert!(outcome.tail.truncated && outcome.tail.text().ends_with("\n99999\n100000\n"));
+        assert_eq!(outcome.tail.bytes.len(), TAIL_BYTES);
     }
 
     #[test]

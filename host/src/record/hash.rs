@@ -78,6 +78,11 @@ pub enum Content {
 
 /// Hashes a file. It costs an open, a stat, the reads, a stat and a close.
 pub fn file(path: &Path, content: Content) -> Result<Digest, HashError> {
+    file_watched(path, content, |_| {})
+}
+
+/// [`file`], where `watch` is told of every so many bytes that were read.
+pub(super) fn file_watched(path: &Path, content: Content, watch: impl Fn(u64)) -> Result<Digest, HashError> {
     let unreadable = |cause| HashError::Unreadable {
         path: path.to_owned(),
         cause,
@@ -94,7 +99,7 @@ pub fn file(path: &Path, content: Content) -> Result<Digest, HashError> {
         return Err(HashError::NotRegular(path.to_owned()));
     }
     let (digest, length) = BUFFER
-        .with_borrow_mut(|buffer| read(&mut file, before.len(), content, buffer))
+        .with_borrow_mut(|buffer| read(&mut file, before.len(), content, buffer, watch))
         .map_err(unreadable)?;
     // By its path and not by the open file, so that a file put in its place is seen too.
     match std::fs::metadata(path) {
@@ -115,7 +120,13 @@ fn stamp(metadata: &Metadata) -> (u64, u64, u64, i64, i64) {
 }
 
 /// The digest of what can be read, and how many bytes that were.
-fn read(file: &mut File, expected: u64, content: Content, buffer: &mut [u8]) -> io::Result<(Digest, u64)> {
+fn read(
+    file: &mut File,
+    expected: u64,
+    content: Content,
+    buffer: &mut [u8],
+    watch: impl Fn(u64),
+) -> io::Result<(Digest, u64)> {
     let mut hasher = digest::Context::new(&digest::SHA256);
     let mut lines = UnixLines::default();
     let mut length = 0;
@@ -126,6 +137,7 @@ fn read(file: &mut File, expected: u64, content: Content, buffer: &mut [u8]) -> 
             Err(error) => return Err(error),
         };
         length += count as u64;
+        watch(count as u64);
         match content {
             Content::Exact => hasher.update(&buffer[..count]),
             Content::UnixLines => lines.feed(&buffer[..count], |part| hasher.update(part)),

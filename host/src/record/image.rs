@@ -64,15 +64,21 @@ pub enum ImageError {
         /// What is wrong with it.
         cause: String,
     },
-    /// No such image, or none at all.
-    #[error("`{}` has no image {}; it has {candidates}", .path.display(), .tag.as_ref().map_or_else(String::new, |tag| format!("`{tag}`")))]
+    /// No such image.
+    #[error("`{}` has no image `{tag}`; it has {candidates}", .path.display())]
     NotFound {
         /// The layout or archive.
         path: PathBuf,
         /// What was asked for.
-        tag: Option<String>,
+        tag: String,
         /// What is there.
         candidates: String,
+    },
+    /// A layout or archive of nothing.
+    #[error("`{}` holds no image: its `index.json` names none", .path.display())]
+    Empty {
+        /// The layout or archive.
+        path: PathBuf,
     },
     /// Several images that could be meant.
     #[error("`{}` has several images: add one of these after a colon: {candidates}", .path.display())]
@@ -100,7 +106,7 @@ pub struct Image {
     /// The artifact's name.
     pub name: String,
     source: Source,
-    /// The layout or archive, and the tag if one was given; the path wins where a file of the whole text is there.
+    /// The layout or archive, and the tag if one was given; the path wins where the whole text is one.
     place: String,
 }
 
@@ -108,6 +114,16 @@ pub struct Image {
 enum Source {
     Layout,
     Archive,
+}
+
+impl Source {
+    /// Whether this path can be a layout's or archive's.
+    fn may_be(self, path: &Path) -> bool {
+        match self {
+            Self::Layout => path.is_dir(),
+            Self::Archive => path.exists() && !path.is_dir(),
+        }
+    }
 }
 
 impl FromStr for Image {
@@ -146,12 +162,18 @@ impl Image {
         documents.digest(tag)
     }
 
+    /// A tag may be a whole reference, with colons of its own: it begins after the shortest path that is there.
     fn path_and_tag(&self, base: &Path) -> (PathBuf, Option<&str>) {
         let whole = base.join(&self.place);
-        match self.place.rsplit_once(':') {
-            Some((path, tag)) if !whole.exists() && base.join(path).exists() => (base.join(path), Some(tag)),
-            _ => (whole, None),
+        if whole.exists() {
+            return (whole, None);
         }
+        let mut colons = self.place.match_indices(':');
+        let split = colons.find_map(|(at, _)| {
+            let path = base.join(&self.place[..at]);
+            (at > 0 && self.source.may_be(&path)).then(|| (path, Some(&self.place[at + 1..])))
+        });
+        split.unwrap_or((whole, None))
     }
 }
 
@@ -270,10 +292,15 @@ impl Documents {
             .manifests
             .iter()
             .filter(|descriptor| tag.is_none_or(|tag| descriptor.is_called(tag)));
-        let first = meant.next().ok_or_else(|| ImageError::NotFound {
-            path: self.path.clone(),
-            tag: tag.map(str::to_owned),
-            candidates: self.candidates(),
+        let first = meant.next().ok_or_else(|| match tag {
+            Some(tag) if !self.index.manifests.is_empty() => ImageError::NotFound {
+                path: self.path.clone(),
+                tag: tag.to_owned(),
+                candidates: self.candidates(),
+            },
+            _ => ImageError::Empty {
+                path: self.path.clone(),
+            },
         })?;
         if meant.any(|other| other.digest != first.digest) {
             return Err(ImageError::Ambiguous {
@@ -291,11 +318,7 @@ impl Documents {
             .iter()
             .map(|descriptor| descriptor.names().next().unwrap_or(&descriptor.digest))
             .collect();
-        if shown.is_empty() {
-            "none".to_owned()
-        } else {
-            format!("`{}`", shown.join("`, `"))
-        }
+        format!("`{}`", shown.join("`, `"))
     }
 
     fn blob(&self, name: &str) -> Result<Vec<u8>, ImageError> {
@@ -456,6 +479,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_with_colons_of_its_own() {
+        let reference = "ghcr.io/acme/myapp:1.0";
+        let (files, digests) = layout(&[Some("0.9"), Some(reference)]);
+        let (folder, archive) = (folder(&files), archive(&files, false));
+        for (argument, base) in [
+            (format!("a=oci-layout:image:{reference}"), &folder),
+            (format!("a=docker-archive:image:{reference}"), &archive),
+        ] {
+            assert_eq!(digest(&argument, base).unwrap(), digests[1], "{argument}");
+        }
+        // A path with a colon, where the shorter one is nothing that could hold an image.
+        fs::rename(archive.path().join("image"), archive.path().join("image:v1")).unwrap();
+        fs::create_dir(archive.path().join("image")).unwrap();
+        let argument = format!("a=docker-archive:image:v1:{reference}");
+        assert_eq!(digest(&argument, &archive).unwrap(), digests[1]);
+    }
+
+    #[test]
     fn damaged_and_missing_blobs() {
         let (files, _) = layout(&[None]);
         let folder = folder(&files);
@@ -494,10 +535,13 @@ mod tests {
             Err(ImageError::Malformed { .. })
         ));
         let (files, _) = layout(&[]);
-        assert!(matches!(
-            digest("a=oci-layout:image", &folder(&files)),
-            Err(ImageError::NotFound { .. })
-        ));
+        for argument in ["a=oci-layout:image", "a=oci-layout:image:1.0"] {
+            let empty = digest(argument, &folder(&files)).unwrap_err().to_string();
+            assert!(
+                empty.ends_with("holds no image: its `index.json` names none"),
+                "{empty}"
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An answer as text for a terminal or a log.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -14,6 +15,30 @@ const ODD: Style = AnsiColor::Yellow.on_default();
 /// How many artifacts that no rule constrains are named without `--verbose`.
 const UNCONSTRAINED_SHOWN: usize = 5;
 
+/// How many lines of a failed inspection's output are shown, and how many characters of each.
+const OUTPUT_LINES: usize = 20;
+const OUTPUT_CHARACTERS: usize = 400;
+
+/// What the host knows besides the answer, and the answer does not hold.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// What keys are called.
+    pub names: Names,
+    /// The end of what inspections printed, by their places.
+    pub outputs: BTreeMap<Vec<String>, String>,
+    /// The files that subjects were given as, by their digests, and what the links say of artifacts of their names.
+    pub subjects: BTreeMap<String, SubjectFile>,
+}
+
+/// A file that was given as a subject.
+#[derive(Clone, Debug, Default)]
+pub struct SubjectFile {
+    /// As it was given.
+    pub path: String,
+    /// Artifacts of its name in links that may have made it, with their digests.
+    pub recorded: Vec<String>,
+}
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Detail {
@@ -27,8 +52,8 @@ pub enum Detail {
 }
 
 /// Writes an answer.
-pub fn write(out: &mut dyn Write, answer: &Answer, names: &Names, detail: Detail) -> io::Result<()> {
-    let mut names = names.clone();
+pub fn write(out: &mut dyn Write, answer: &Answer, known: &Known, detail: Detail) -> io::Result<()> {
+    let mut names = known.names.clone();
     let steps = match answer {
         Ok(verdict) => &verdict.steps,
         Err(undecided) => &undecided.steps,
@@ -36,7 +61,12 @@ pub fn write(out: &mut dyn Write, answer: &Answer, names: &Names, detail: Detail
     for step in steps {
         names.learn(step.signers.iter().map(|signer| &signer.key).chain(&step.missing));
     }
-    let mut page = Page { out, names, detail };
+    let mut page = Page {
+        out,
+        known,
+        names,
+        detail,
+    };
     match answer {
         Ok(verdict) => page.verdict(verdict),
         Err(undecided) => page.undecided(undecided),
@@ -45,6 +75,8 @@ pub fn write(out: &mut dyn Write, answer: &Answer, names: &Names, detail: Detail
 
 struct Page<'p> {
     out: &'p mut dyn Write,
+    known: &'p Known,
+    /// Those that are known, and those that the answer's keys have.
     names: Names,
     detail: Detail,
 }
@@ -163,8 +195,11 @@ impl Page<'_> {
     fn rejected(&mut self, verdict: &Verdict) -> io::Result<()> {
         for finding in &verdict.findings {
             self.finding(finding, BAD)?;
-            if finding.code == Code::ThresholdNotMet {
-                self.missing(finding, verdict)?;
+            match finding.code {
+                Code::ThresholdNotMet => self.missing(finding, verdict)?,
+                Code::InspectionFailed => self.output(finding)?,
+                Code::SubjectNotFound => self.subject(finding)?,
+                _ => {}
             }
         }
         if verdict.omitted > 0 {
@@ -246,6 +281,29 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// What a failed inspection printed, if it was run here.
+    fn output(&mut self, finding: &Finding) -> io::Result<()> {
+        let output = self.known.outputs.get(&finding.at).map_or("", String::as_str);
+        let lines: Vec<&str> = output.lines().collect();
+        for line in lines.iter().skip(lines.len().saturating_sub(OUTPUT_LINES)) {
+            writeln!(self.out, "  | {}", harmless(line))?;
+        }
+        Ok(())
+    }
+
+    /// Which file it is that the chain did not make, and what it made of that name.
+    fn subject(&mut self, finding: &Finding) -> io::Result<()> {
+        let known = self.known;
+        let Some(file) = finding.expected.as_ref().and_then(|digest| known.subjects.get(digest)) else {
+            return Ok(());
+        };
+        writeln!(self.out, "  file:     {}", file.path)?;
+        for recorded in &file.recorded {
+            writeln!(self.out, "  in links: {recorded}")?;
+        }
+        Ok(())
+    }
+
     /// Which links would fill a gap, and who could sign them.
     fn missing(&mut self, finding: &Finding, verdict: &Verdict) -> io::Result<()> {
         let Some((name, at)) = finding.at.split_last() else {
@@ -254,9 +312,16 @@ impl Page<'_> {
         let mut steps = verdict.steps.iter();
         let step = steps.find(|step| step.name == *name && step.at == at);
         for key in step.into_iter().flat_map(|step| &step.missing) {
-            let short: String = key.label.chars().take(8).collect();
-            let document = format!("{}.{short}.link", path(at, name));
             let who = self.names.of_key(key);
+            let Some(digits) = self.names.digits(key) else {
+                writeln!(
+                    self.out,
+                    "  missing:  a link of '{}', which {who} could sign",
+                    path(at, name)
+                )?;
+                continue;
+            };
+            let document = format!("{}.{digits}.link", path(at, name));
             let is_there = |finding: &Finding| finding.document.as_deref() == Some(&*document);
             if verdict.warnings.iter().chain(&verdict.findings).any(is_there) {
                 writeln!(
@@ -271,10 +336,36 @@ impl Page<'_> {
     }
 }
 
+/// A line in which no character moves a cursor, changes a colour or turns the direction of writing.
+fn harmless(line: &str) -> String {
+    let mut shown = String::new();
+    for character in line.chars().take(OUTPUT_CHARACTERS) {
+        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character != '\t' && (character.is_control() || turns) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 fn path(at: &[String], name: &str) -> String {
     at.iter()
         .map(String::as_str)
         .chain([name])
         .collect::<Vec<_>>()
         .join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_that_does_nothing_to_a_terminal() {
+        assert_eq!(harmless("a\tb\u{e9}"), "a\tb\u{e9}");
+        assert_eq!(harmless("\u{1b}[31mred\u{202e}\r"), "\\u{1b}[31mred\\u{202e}\\u{d}");
+        assert_eq!(harmless(&"x".repeat(5000)).len(), OUTPUT_CHARACTERS);
+    }
 }

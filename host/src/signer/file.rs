@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{self as aws, EcdsaKeyPair, Ed25519KeyPair, KeyPair as
 use linkgate_verifier::key::{PublicKey, Scheme};
 
 use super::{SignError, Signer, SignerError};
-use crate::key::{self, Password, PrivateForm, PrivateKeyFile};
+use crate::key::{self, KeyFileError, Password, PrivateForm, PrivateKeyFile};
 
 /// A private key that was read from a file.
 pub struct FileSigner {
@@ -29,17 +29,17 @@ impl FileSigner {
     /// Reads the private key of a file.
     pub fn open(path: &Path, password: &Password) -> Result<Self, SignerError> {
         let file = key::read_private(path, password)?;
-        let shown = || path.display().to_string();
-        let pair = Pair::of(&file).map_err(|reason| SignerError::Private {
-            path: shown(),
-            reason: reason.to_string(),
+        // What the library says of a key that it does not take means little to its owner.
+        let unusable = || KeyFileError {
+            path: path.to_owned(),
+            problem: key::fault(&file),
+        };
+        let pair = Pair::of(&file).map_err(|_| unusable())?;
+        let spki = pair.spki().map_err(|_| unusable())?;
+        let public = PublicKey::from_spki(spki.as_ref(), file.scheme).map_err(|error| SignerError::Public {
+            path: path.display().to_string(),
+            error,
         })?;
-        let spki = pair.spki().map_err(|_| SignerError::Private {
-            path: shown(),
-            reason: "it has no public half".to_owned(),
-        })?;
-        let public = PublicKey::from_spki(spki.as_ref(), file.scheme)
-            .map_err(|error| SignerError::Public { path: shown(), error })?;
         let keyid = file.keyid.unwrap_or_else(|| public.keyid());
         Ok(Self { pair, public, keyid })
     }

@@ -14,14 +14,6 @@ pub enum SignerError {
     /// Its key file cannot be used.
     #[error(transparent)]
     File(#[from] KeyFileError),
-    /// Its private key is damaged, or of a kind or size that cannot sign.
-    #[error("`{path}`: the private key cannot be used: {reason}")]
-    Private {
-        /// The key file.
-        path: String,
-        /// What the library says.
-        reason: String,
-    },
     /// Its public half is outside the verifier's rules: its signatures would never count.
     #[error("`{path}`: {error}")]
     Public {

@@ -3,6 +3,7 @@
     pip install securesystemslib cryptography && python make.py
 """
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -63,6 +64,28 @@ public("p521.pub", p521, Encoding.PEM)
 public("rsa-pkcs1.pub", r, Encoding.PEM, PublicFormat.PKCS1)
 public("rsa-pkcs1.pub.der", r, Encoding.DER, PublicFormat.PKCS1)
 public("ed25519-openssh.pub", ed, Encoding.OpenSSH, PublicFormat.OpenSSH)
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *arguments], cwd=HERE, check=True, capture_output=True)
+
+
+# What is refused: other encryptions, kinds and sizes, and damage.
+convert = ["pkcs8", "-topk8", "-in", "ed25519.pem", "-passout", "pass:secret"]
+openssl(*convert, "-v2", "des3", "-out", "ed25519-3des.pem")
+openssl(*convert, "-v1", "PBE-SHA1-3DES", "-outform", "DER", "-out", "ed25519-pbes1.der")
+for kind in ("ed448", "x25519"):
+    openssl("genpkey", "-algorithm", kind, "-out", f"{kind}.pem")
+openssl("ecparam", "-name", "secp256k1", "-genkey", "-noout", "-out", "secp256k1-sec1.pem")
+openssl("pkcs8", "-topk8", "-nocrypt", "-in", "secp256k1-sec1.pem", "-out", "secp256k1.pem")
+openssl("genrsa", "-out", "rsa-1024.pem", "1024")
+openssl("genpkey", "-algorithm", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa-pss.pem")
+openssl("dsaparam", "-genkey", "-noout", "-out", "dsa-traditional.pem", "1024")
+openssl("pkcs8", "-topk8", "-nocrypt", "-in", "dsa-traditional.pem", "-out", "dsa.pem")
+(HERE / "dsa-traditional.pem").unlink()
+damaged = bytearray(base64.b64decode("".join((HERE / "rsa.pem").read_text().splitlines()[1:-1])))
+damaged[len(damaged) // 2] ^= 1
+(HERE / "rsa-damaged.der").write_bytes(damaged)
 
 sslib = SSlibKey.from_crypto(ed.public_key())
 value = {"public": sslib.keyval["public"], "private": bytes(range(32)).hex()}
