@@ -24,12 +24,12 @@ fn component(criterion: &mut Criterion) {
     let single = Verifier::load(Bounds::default(), 1).expect("the component loads");
     let pooled = Verifier::load(Bounds::default(), 8).expect("the component loads");
     for (name, verifier, arithmetic) in [
-        ("component", &single, Arithmetic::Native),
-        ("component, pooled", &pooled, Arithmetic::Native),
+        ("component", &single, &Arithmetic::Native),
+        ("component, pooled", &pooled, &Arithmetic::Native),
         ("component, pure", &single, Arithmetic::Pure),
     ] {
         criterion.bench_function(name, |bencher| {
-            bencher.iter(|| verifier.verify(black_box(&request), arithmetic));
+            bencher.iter(|| verifier.verify(black_box(&request), &arithmetic));
         });
     }
     criterion.bench_function("native", |bencher| {

@@ -12,7 +12,8 @@ use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    aliases, completions, component, demo, key, keygen, man, match_products, mock, record, run, sign, verify, version,
+    aliases, completions, component, demo, hsm, key, keygen, man, match_products, mock, record, run, sign, verify,
+    version,
 };
 use crate::terminal;
 
@@ -43,6 +44,8 @@ enum Verb {
     Keygen(keygen::Args),
     /// Look at keys.
     Key(key::Args),
+    /// Look at hardware tokens and their keys.
+    Hsm(hsm::Args),
     /// Make links by which this program takes the place of in-toto's tools.
     InstallAliases(aliases::Args),
     /// See the whole story: keys, a layout, steps, an accept and a reject, on real files in a new folder.
@@ -239,6 +242,7 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Sign(args) => sign::run(&args, Called::Linkgate),
         Verb::Keygen(args) => keygen::run(&args),
         Verb::Key(args) => key::run(&args),
+        Verb::Hsm(args) => hsm::run(&args),
         Verb::InstallAliases(args) => aliases::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::record::hash::Digest;
-use crate::runtime::{COMPONENT, Check, Judged};
+use crate::runtime::{By, COMPONENT, Check, Judged};
 
 /// A receipt. Digests are SHA-256 in hexadecimal digits, times in milliseconds.
 #[derive(Debug, Serialize)]
@@ -58,7 +58,8 @@ struct CheckedBy {
     scheme: String,
     /// SHA-256 of the key's `SubjectPublicKeyInfo`: its fingerprint.
     key: String,
-    by: &'static str,
+    /// `component`, `host`, or the token and its key.
+    by: String,
 }
 
 /// What took how long.
@@ -119,7 +120,11 @@ impl CheckedBy {
         Self {
             scheme: check.scheme.clone(),
             key: sha256(&check.spki),
-            by: if check.natively { "host" } else { "component" },
+            by: match &check.by {
+                By::Component => "component".to_owned(),
+                By::Host => "host".to_owned(),
+                By::Token(token) => token.clone(),
+            },
         }
     }
 }

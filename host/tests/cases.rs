@@ -27,7 +27,7 @@ fn every_case_gets_its_required_answer_and_the_same_everywhere() {
         };
         let native = verdict::to_json(&native);
         for arithmetic in [Arithmetic::Native, Arithmetic::Pure] {
-            let answer = verifier.verify(&request, arithmetic).answer;
+            let answer = verifier.verify(&request, &arithmetic).answer;
             complaints.extend(case.complaint(&answer));
             let found = verdict::to_json(&answer);
             if found != native {

@@ -49,7 +49,7 @@ fn request(bytes: usize) -> Request {
 
 fn code(bounds: Bounds, bytes: usize) -> Code {
     let verifier = Verifier::load(bounds, 1).expect("the component loads");
-    let answer = verifier.verify(&request(bytes), Arithmetic::Native).answer;
+    let answer = verifier.verify(&request(bytes), &Arithmetic::Native).answer;
     answer.expect_err("no such request is decided").code
 }
 
@@ -76,7 +76,7 @@ fn a_deadline_is_undecided() {
 fn a_process_may_have_several_verifiers() {
     let verifiers = [(); 3].map(|()| Verifier::load(Bounds::default(), 1).expect("the component loads"));
     for verifier in verifiers {
-        let answer = verifier.verify(&request(10), Arithmetic::Native).answer;
+        let answer = verifier.verify(&request(10), &Arithmetic::Native).answer;
         assert_eq!(answer.expect_err("undecided").code, Code::LayoutMalformed);
     }
 }
@@ -88,7 +88,7 @@ fn one_verifier_answers_many_threads() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let answer = verifier.verify(&request(10), Arithmetic::Native).answer;
+                    let answer = verifier.verify(&request(10), &Arithmetic::Native).answer;
                     assert_eq!(answer.expect_err("undecided").code, Code::LayoutMalformed);
                 }
             });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use linkgate::checker::Native;
 use linkgate::key::{Password, read_private, read_public};
 use linkgate::metadata::{Document, Others, Verification, seal};
-use linkgate::signer::{FileSigner, Signer, load};
+use linkgate::signer::{FileSigner, Signer, load, pkcs11};
 use linkgate_verifier::envelope::Form;
 use linkgate_verifier::limits::Budget;
 use linkgate_verifier::signature::{Checked, Pure, check};
@@ -142,8 +142,16 @@ fn errors_say_what_was_found_and_what_to_do() {
     let wrong = Password::Given(Zeroizing::new("wrong".to_owned()));
     let error = read_private(&path("ed25519-encrypted.pem"), &wrong).err().unwrap();
     assert!(error.to_string().contains("the password is wrong"), "{error}");
-    let error = load("pkcs11:token=x", &secret()).err().unwrap();
-    assert!(error.to_string().contains("not supported by this build"), "{error}");
+    let error = load("pkcs11:token=x", &secret(), &pkcs11::Options::default())
+        .err()
+        .unwrap()
+        .to_string();
+    let wanted = if cfg!(feature = "pkcs11") {
+        "neither `object` nor `id` says which key it is"
+    } else {
+        "cargo install --path host --features pkcs11"
+    };
+    assert!(error.contains(wanted), "{error}");
 }
 
 #[test]

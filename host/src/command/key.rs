@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::key::{self, Password, PublicKeyFile};
-use crate::signer::{FileSigner, Signer as _};
+use crate::signer::pkcs11::{self, Reference};
+use crate::signer::{self, FileSigner, Signer as _};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -32,7 +33,8 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct ShowArgs {
-    /// The key files, public or private. Of a private key only the public half is shown.
+    /// The key files, public or private, or `hsm:LABEL` or `pkcs11:` URIs for keys in hardware tokens. Of a private key
+    /// only the public half is shown.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -43,6 +45,9 @@ struct ShowArgs {
     /// The password of an encrypted private key; without a value it is asked for.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
+
+    #[command(flatten)]
+    tokens: pkcs11::Options,
 }
 
 /// Shows keys.
@@ -51,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let password = Password::from_argument(args.password.as_deref());
     let mut keys = Vec::new();
     for path in &args.files {
-        keys.extend(public_half(path, &password)?);
+        keys.extend(public_half(path, &password, &args.tokens)?);
     }
     if args.json {
         let members = keys.iter().map(|file| (keyid(file), layout_form(file)));
@@ -63,9 +68,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn public_half(path: &Path, password: &Password) -> anyhow::Result<Vec<PublicKeyFile>> {
-    if !key::is_private(path)? {
-        return Ok(key::read_public(path)?);
+fn public_half(path: &Path, password: &Password, tokens: &pkcs11::Options) -> anyhow::Result<Vec<PublicKeyFile>> {
+    let is_of_token = path.to_str().is_some_and(Reference::is_meant);
+    if is_of_token || !key::is_private(path)? {
+        return Ok(signer::public(path, tokens)?);
     }
     let signer = FileSigner::open(path, password)?;
     Ok(vec![PublicKeyFile {

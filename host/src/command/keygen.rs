@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::cli::UsageError;
 use crate::file::{self, Mode, WriteError};
 use crate::key::{PASSWORD_VARIABLE, Password, prompt};
+use crate::signer::pkcs11::{self, NewKey};
 use crate::signer::{FileSigner, Signer as _};
 use crate::terminal;
 
@@ -25,8 +26,10 @@ Examples:
   linkgate keygen -t ecdsa --curve p384 -n keys/builder --password
       Asks for a password and encrypts the private key with it.
   linkgate keygen -t rsa --bits 4096 -n release
+  linkgate keygen -t ecdsa --hsm builder-key -n builder
+      Makes the key in a hardware token, where its private half stays, and writes builder.pub.
 
-Existing files are never overwritten.";
+Existing files and keys are never overwritten.";
 
 /// Arguments of `linkgate keygen`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +46,7 @@ pub(crate) struct Args {
     kind: Kind,
 
     /// The private key's file; the public key's has `.pub` after it.
-    #[arg(short, long, required_unless_present = "file", value_name = "NAME")]
+    #[arg(short, long, required_unless_present_any = ["file", "hsm"], value_name = "NAME")]
     name: Option<PathBuf>,
 
     /// The same as --name.
@@ -65,6 +68,14 @@ pub(crate) struct Args {
     /// Ask for a password.
     #[arg(short, long, hide_short_help = true)]
     prompt: bool,
+
+    /// Make the key in a hardware token under this label: sensitive, and never to be extracted. Of the files only the
+    /// public key's is written, if --name gives one.
+    #[arg(long, value_name = "LABEL", conflicts_with_all = ["password", "prompt"])]
+    hsm: Option<String>,
+
+    #[command(flatten)]
+    tokens: pkcs11::Options,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -83,11 +94,15 @@ enum Curve {
 
 /// Makes a key pair and writes both halves, or neither.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some(private) = args.name.as_ref().or(args.file.as_ref()) else {
+    args.check()?;
+    let name = args.name.as_ref().or(args.file.as_ref());
+    if let Some(label) = &args.hsm {
+        return in_token(args, label, name.map(|name| with_pub(name)));
+    }
+    let Some(private) = name else {
         return Err(UsageError("no name for the key: give one with --name".to_owned()).into());
     };
     let public = with_pub(private);
-    args.check()?;
     for path in [private, &public] {
         if path.symlink_metadata().is_ok() {
             return Err(WriteError::Exists(path.clone()).into());
@@ -106,7 +121,37 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes a key pair in a token.
+fn in_token(args: &Args, label: &str, public: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    if let Some(public) = public.as_ref().filter(|public| public.symlink_metadata().is_ok()) {
+        return Err(WriteError::Exists(public.clone()).into());
+    }
+    let label = label.strip_prefix("hsm:").unwrap_or(label);
+    if label.is_empty() || label.strip_suffix(".pub").is_some() {
+        let message = format!("`{label}` cannot be the label of a key: it would be taken for a public half");
+        return Err(UsageError(message).into());
+    }
+    let (token, key) = pkcs11::generate(label, args.new_key(), &args.tokens)?;
+    terminal::note(format_args!("made the key `{label}` in {token}: sign with hsm:{label}"));
+    if let Some(public) = public {
+        file::write_new(&public, key.spki_pem().as_bytes(), Mode::Public)?;
+        terminal::note(format_args!("wrote {}", public.display()));
+    }
+    terminal::print(key.keyid())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 impl Args {
+    fn new_key(&self) -> NewKey {
+        match (self.kind, self.curve.unwrap_or(Curve::P256)) {
+            (Kind::Ed25519, _) => NewKey::Ed25519,
+            (Kind::Ecdsa, Curve::P256) => NewKey::P256,
+            (Kind::Ecdsa, Curve::P384) => NewKey::P384,
+            (Kind::Ecdsa, Curve::P521) => NewKey::P521,
+            (Kind::Rsa, _) => NewKey::Rsa(self.bits.as_deref().and_then(|bits| bits.parse().ok()).unwrap_or(3072)),
+        }
+    }
+
     /// A size or curve that the type of key does not have was meant for another type.
     fn check(&self) -> Result<(), UsageError> {
         let misplaced = match self.kind {

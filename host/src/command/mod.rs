@@ -4,6 +4,7 @@ pub(crate) mod aliases;
 pub(crate) mod completions;
 pub(crate) mod component;
 pub(crate) mod demo;
+pub(crate) mod hsm;
 pub(crate) mod key;
 pub(crate) mod keygen;
 pub(crate) mod man;

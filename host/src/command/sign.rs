@@ -13,7 +13,7 @@ use crate::file::{self, Mode};
 use crate::key::{self, Password};
 use crate::metadata::{Document, Kind, Others, Verification};
 use crate::record::link;
-use crate::signer::{self, Signer};
+use crate::signer::{self, Signer, pkcs11};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -40,7 +40,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
 
-    /// The private keys that sign, or with --verify the public keys that have signed.
+    /// The private keys that sign, or with --verify the public keys that have signed: files, or `hsm:LABEL` or `pkcs11:`
+    /// URIs for keys in hardware tokens.
     #[arg(short, long, num_args = 1.., value_name = "KEY", visible_aliases = ["key-path", "signing-key"])]
     key: Vec<String>,
 
@@ -83,6 +84,9 @@ pub(crate) struct Args {
     /// Say nothing but errors.
     #[arg(short, long)]
     quiet: bool,
+
+    #[command(flatten)]
+    tokens: pkcs11::Options,
 }
 
 /// Signs a metadata file, or checks its signatures.
@@ -132,7 +136,7 @@ fn sign(args: &Args, document: &Document, called: Called) -> anyhow::Result<Exit
     let signers = args
         .key
         .iter()
-        .map(|key| signer::load(key, &password))
+        .map(|key| signer::load(key, &password, &args.tokens))
         .collect::<Result<Vec<_>, _>>()?;
     let signers: Vec<&dyn Signer> = signers.iter().map(AsRef::as_ref).collect();
     let others = if args.append { Others::Keep } else { Others::Drop };
@@ -171,7 +175,7 @@ fn default_output(args: &Args, document: &Document, signers: &[&dyn Signer]) -> 
 fn verify(args: &Args, document: &Document, called: Called) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for path in &args.key {
-        for file in key::read_public(path.as_ref())? {
+        for file in signer::public(path.as_ref(), &args.tokens)? {
             let keyid = file.keyid.clone().unwrap_or_else(|| file.key.keyid());
             let who = format!("{} ({keyid:.8})", file.label);
             let problem = match document.verify(&file.key, file.keyid.as_deref())? {

@@ -2,13 +2,13 @@
 
 use crate::cli::{Called, UsageError};
 use crate::key::Password;
-use crate::signer::{self, Signer};
+use crate::signer::{self, Signer, pkcs11};
 
 /// Whose key signs.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Signing")]
 pub(crate) struct Args {
-    /// The private key that signs the link.
+    /// The private key that signs the link: a file, or `hsm:LABEL` or a `pkcs11:` URI for a key in a hardware token.
     #[arg(short = 'k', long = "key-path", visible_aliases = ["signing-key", "key"], value_name = "KEY")]
     pub(crate) key: Option<String>,
 
@@ -28,6 +28,9 @@ pub(crate) struct Args {
     /// GPG's folder: of no meaning beside a key file.
     #[arg(long, value_name = "DIR", hide = true)]
     gpg_home: Option<String>,
+
+    #[command(flatten)]
+    tokens: pkcs11::Options,
 }
 
 impl Args {
@@ -43,6 +46,7 @@ impl Args {
         let Some(key) = &self.key else {
             return usage("no signing key: name one with --signing-key KEY");
         };
-        Ok(signer::load(key, &Password::from_argument(self.password.as_deref()))?)
+        let password = Password::from_argument(self.password.as_deref());
+        Ok(signer::load(key, &password, &self.tokens)?)
     }
 }

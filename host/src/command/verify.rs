@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::{Context as _, bail};
@@ -28,6 +29,8 @@ use crate::record::{hash, link};
 use crate::report::names::Names;
 use crate::report::text::{self, Detail, Known, SubjectFile};
 use crate::runtime::{Arithmetic, Bounds, Judged, Verifier};
+use crate::signer::pkcs11::{self, Reference, TokenChecker};
+use crate::signer::{self, SignerError};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -49,6 +52,7 @@ The exit code is 0 for accept, 1 for reject, and 2 where no judgement was possib
 /// Arguments of `linkgate verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// The layout: signed by its owners, or with --trust-layout from a trusted place.
     #[arg(short, long, value_name = "FILE", required_unless_present = "request")]
@@ -64,7 +68,8 @@ pub(crate) struct Args {
     )]
     links_dir: PathBuf,
 
-    /// Public keys of the layout's owners; each of them must have signed it.
+    /// Public keys of the layout's owners; each of them must have signed it. Files, or `hsm:LABEL.pub` or `pkcs11:` URIs
+    /// for keys in hardware tokens, which then check the signatures themselves.
     #[arg(
         short,
         long,
@@ -114,6 +119,13 @@ pub(crate) struct Args {
     /// Leave all signature checks to the component; slower, and the same verdict.
     #[arg(long)]
     pure: bool,
+
+    /// Let the token check every signature by a key that it holds, not only by those that are given as `hsm:LABEL`.
+    #[arg(long)]
+    hsm_verify: bool,
+
+    #[command(flatten)]
+    tokens: pkcs11::Options,
 
     /// Judge a request in its JSON form instead, as --save-request wrote it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["layout", "key", "functionary_key", "param", "subject", "subject_step", "at", "strict"])]
@@ -202,26 +214,22 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         .into());
     }
     let fetching = Stopwatch::now();
-    let keys = KeyFiles::read(args)?;
+    let mut keys = KeyFiles::read(args)?;
     let mut request = match &args.request {
         Some(path) => read_request(path)?,
         None => args.request(&keys)?,
     };
     let fetch = fetching.elapsed();
-    let arithmetic = if args.pure {
-        Arithmetic::Pure
-    } else {
-        Arithmetic::Native
-    };
+    let arithmetic = std::mem::take(&mut keys.checks).arithmetic(args.pure);
     let verifier = Verifier::load(Bounds::default(), 1)?;
     let judging = Stopwatch::now();
-    let mut judged = verifier.verify(&request, arithmetic);
+    let mut judged = verifier.verify(&request, &arithmetic);
     let mut known = Known {
         names: keys.names(),
         ..Known::default()
     };
-    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, arithmetic, &mut known) {
-        judged = verifier.verify(&request, arithmetic);
+    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, &arithmetic, &mut known) {
+        judged = verifier.verify(&request, &arithmetic);
     }
     let times = Times {
         fetch,
@@ -251,27 +259,63 @@ fn exit_code(answer: &Answer, called: Called) -> ExitCode {
 struct KeyFiles {
     owners: Vec<PublicKeyFile>,
     functionaries: Vec<PublicKeyFile>,
+    checks: Checks,
+}
+
+/// The keys whose tokens check their signatures.
+#[derive(Default)]
+struct Checks(TokenChecker);
+
+impl Checks {
+    /// The public keys of a file or token. By a token's own key the token checks.
+    fn read(&mut self, path: &Path, tokens: &pkcs11::Options) -> Result<Vec<PublicKeyFile>, SignerError> {
+        let Some(reference) = path.to_str().filter(|path| Reference::is_meant(path)) else {
+            return Ok(key::read_public(path)?);
+        };
+        let key = pkcs11::key(reference, tokens)?;
+        let file = signer::of_token(reference, &key);
+        self.0.add(key);
+        Ok(vec![file])
+    }
+
+    fn arithmetic(self, pure: bool) -> Arithmetic {
+        match (pure, self.0.is_empty()) {
+            (true, _) => Arithmetic::Pure,
+            (false, true) => Arithmetic::Native,
+            (false, false) => Arithmetic::Tokens(Arc::new(self.0)),
+        }
+    }
 }
 
 impl KeyFiles {
     fn read(args: &Args) -> anyhow::Result<Self> {
+        let mut checks = Checks::default();
+        if args.hsm_verify && !args.pure {
+            for key in pkcs11::all(&args.tokens)? {
+                checks.0.add(key);
+            }
+        }
         let mut owners = Vec::new();
         for path in &args.key {
-            owners.extend(key::read_public(path)?);
+            owners.extend(checks.read(path, &args.tokens)?);
         }
         let mut functionaries = Vec::new();
         for argument in &args.functionary_key {
             let (label, path) = match argument.split_once('=') {
-                Some((label, path)) => (Some(label), path),
-                None => (None, argument.as_str()),
+                Some((label, path)) if !Reference::is_meant(label) => (Some(label), path),
+                _ => (None, argument.as_str()),
             };
-            let read = key::read_public(Path::new(path))?;
+            let read = checks.read(path.as_ref(), &args.tokens)?;
             functionaries.extend(read.into_iter().map(|key| PublicKeyFile {
                 label: label.map_or_else(|| key.label.clone(), str::to_owned),
                 ..key
             }));
         }
-        Ok(Self { owners, functionaries })
+        Ok(Self {
+            owners,
+            functionaries,
+            checks,
+        })
     }
 
     fn names(&self) -> Names {
@@ -336,7 +380,7 @@ impl Args {
     }
 
     /// Runs the inspections that the trusted layouts demand; says whether there is any new result.
-    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: Arithmetic, known: &mut Known) -> bool {
+    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: &Arithmetic, known: &mut Known) -> bool {
         let Ok(requirements) = verifier.plan(request, arithmetic).answer else {
             return false;
         };

@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::signer::pkcs11::PIN_VARIABLE;
+
 /// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
 pub const STREAM_BYTES: usize = 16 << 20;
 /// Bytes of the end of what a command prints: more lines than a person reads.
@@ -141,6 +143,8 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
     let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
     let mut command = Command::new(program);
     command.args(arguments);
+    // Whoever has the PIN can sign anything: it is for this program, not for what it runs.
+    command.env_remove(PIN_VARIABLE);
     if let Some(folder) = options.folder {
         command.current_dir(folder);
     }

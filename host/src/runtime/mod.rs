@@ -7,6 +7,7 @@ mod answer;
 mod image;
 mod question;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use wasmtime::{
 };
 
 use crate::checker::Native;
+use crate::signer::pkcs11::TokenChecker;
 use image::Image;
 
 mod bindings {
@@ -61,12 +63,24 @@ impl Default for Bounds {
 }
 
 /// Who does the arithmetic of signatures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Arithmetic {
     /// Native code, where its accepted set is the verifier's own.
     Native,
     /// The component alone.
     Pure,
+    /// Hardware tokens for their own keys, native code for all others.
+    Tokens(Arc<TokenChecker>),
+}
+
+impl fmt::Debug for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native => "Native",
+            Self::Pure => "Pure",
+            Self::Tokens(_) => "Tokens",
+        })
+    }
 }
 
 /// An answer, and what the host knows about how it came to be.
@@ -85,8 +99,19 @@ pub struct Check {
     pub scheme: String,
     /// The key's `SubjectPublicKeyInfo`.
     pub spki: Vec<u8>,
-    /// Whether native code judged it, or left it to the component.
-    pub natively: bool,
+    /// Who judged it.
+    pub by: By,
+}
+
+/// Who judged a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The component itself.
+    Component,
+    /// This program's native code.
+    Host,
+    /// A token, which is called so.
+    Token(String),
 }
 
 /// Why the component cannot be run at all.
@@ -139,7 +164,7 @@ impl Verifier {
     }
 
     /// Judges a request.
-    pub fn verify(&self, request: &Request, arithmetic: Arithmetic) -> Judged<Answer> {
+    pub fn verify(&self, request: &Request, arithmetic: &Arithmetic) -> Judged<Answer> {
         question::with(request, |request| {
             self.ask(
                 arithmetic,
@@ -150,7 +175,7 @@ impl Verifier {
     }
 
     /// Says what a verification of this request will need.
-    pub fn plan(&self, request: &Request, arithmetic: Arithmetic) -> Judged<Result<Requirements, Box<Undecided>>> {
+    pub fn plan(&self, request: &Request, arithmetic: &Arithmetic) -> Judged<Result<Requirements, Box<Undecided>>> {
         question::with(request, |request| {
             self.ask(
                 arithmetic,
@@ -162,11 +187,11 @@ impl Verifier {
 
     fn ask<W, A>(
         &self,
-        arithmetic: Arithmetic,
+        arithmetic: &Arithmetic,
         call: impl FnOnce(&bindings::Verifier, &mut Store<State>) -> wasmtime::Result<Result<W, answer::WitError>>,
         convert: impl FnOnce(W) -> Option<A>,
     ) -> Judged<Result<A, Box<Undecided>>> {
-        let mut store = Store::new(&self.engine, State::new(arithmetic, self.bounds));
+        let mut store = Store::new(&self.engine, State::new(arithmetic.clone(), self.bounds));
         store.limiter(|state| &mut state.limits);
         let ticks = self.bounds.deadline.as_millis().div_ceil(TICK.as_millis());
         // The first tick may come at once.
@@ -287,16 +312,28 @@ impl signatures::Host for State {
         message: Vec<u8>,
         signature: Vec<u8>,
     ) -> Result<signatures::Outcome, String> {
-        let outcome = match self.arithmetic {
-            Arithmetic::Native => Native::answer(&key.scheme, &key.spki, &message, &signature),
-            Arithmetic::Pure => Outcome::NotHandled,
+        let asked = match &self.arithmetic {
+            Arithmetic::Tokens(tokens) => tokens.answer(&key.scheme, &key.spki, &message, &signature),
+            Arithmetic::Native | Arithmetic::Pure => None,
+        };
+        let (by, answer) = match (asked, &self.arithmetic) {
+            (Some((token, answer)), _) => (By::Token(token), answer),
+            (None, Arithmetic::Pure) => (By::Component, Ok(Outcome::NotHandled)),
+            (None, _) => {
+                let outcome = Native::answer(&key.scheme, &key.spki, &message, &signature);
+                (By::Host, Ok(outcome))
+            }
         };
         self.checks.push(Check {
             scheme: key.scheme,
             spki: key.spki,
-            natively: outcome != Outcome::NotHandled,
+            by: if answer == Ok(Outcome::NotHandled) {
+                By::Component
+            } else {
+                by
+            },
         });
-        Ok(match outcome {
+        answer.map(|outcome| match outcome {
             Outcome::Valid => signatures::Outcome::Valid,
             Outcome::Invalid => signatures::Outcome::Invalid,
             Outcome::NotHandled => signatures::Outcome::NotHandled,

@@ -73,7 +73,7 @@ impl Signer for FileSigner {
                     .map(|()| signature)
             }
         };
-        signed.map_err(|_| SignError { keyid: self.keyid() })
+        signed.map_err(|_| SignError::File { keyid: self.keyid() })
     }
 }
 

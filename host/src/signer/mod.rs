@@ -1,12 +1,16 @@
-//! Who signs: a key in a file, and later a key in a token.
+//! Who signs: a key in a file, or a key in a hardware token.
+
+use std::path::Path;
 
 use linkgate_verifier::key::{KeyError, PublicKey};
 
-use crate::key::{KeyFileError, Password};
+use crate::key::{self, KeyFileError, Password, PublicKeyFile};
 
 mod file;
+pub mod pkcs11;
 
 pub use file::FileSigner;
+use pkcs11::{Reference, TokenError, TokenKey};
 
 /// Why there is no signer.
 #[derive(Debug, thiserror::Error)]
@@ -22,17 +26,23 @@ pub enum SignerError {
         /// Why.
         error: KeyError,
     },
-    /// A reference to a key that is not in a file.
-    #[error("`{0}`: keys in hardware tokens are not supported by this build; give a key file")]
-    Token(String),
+    /// Its token cannot be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
-/// The error that a signer could not sign.
+/// Why a signer could not sign.
 #[derive(Debug, thiserror::Error)]
-#[error("the key `{keyid}` could not sign")]
-pub struct SignError {
-    /// The key.
-    pub keyid: String,
+pub enum SignError {
+    /// The library could not.
+    #[error("the key `{keyid}` could not sign")]
+    File {
+        /// The key.
+        keyid: String,
+    },
+    /// The token did not.
+    #[error(transparent)]
+    Token(TokenError),
 }
 
 /// A private key that can sign, wherever it is.
@@ -47,10 +57,28 @@ pub trait Signer {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 }
 
-/// The signer of a reference: the path of a key file. `hsm:` and `pkcs11:` are kept for tokens.
-pub fn load(reference: &str, password: &Password) -> Result<Box<dyn Signer>, SignerError> {
-    if reference.starts_with("hsm:") || reference.starts_with("pkcs11:") {
-        return Err(SignerError::Token(reference.to_owned()));
+/// The signer of a reference: the path of a key file, or `hsm:` or `pkcs11:` and a key in a token.
+pub fn load(reference: &str, password: &Password, tokens: &pkcs11::Options) -> Result<Box<dyn Signer>, SignerError> {
+    if Reference::is_meant(reference) {
+        return Ok(Box::new(pkcs11::signer(reference, tokens)?));
     }
     Ok(Box::new(FileSigner::open(reference.as_ref(), password)?))
+}
+
+/// The public keys of a reference: of a key file as many as it holds, of a token one.
+pub fn public(reference: &Path, tokens: &pkcs11::Options) -> Result<Vec<PublicKeyFile>, SignerError> {
+    match reference.to_str().filter(|reference| Reference::is_meant(reference)) {
+        Some(reference) => Ok(vec![of_token(reference, &pkcs11::key(reference, tokens)?)]),
+        None => Ok(key::read_public(reference)?),
+    }
+}
+
+/// A token's key as if it stood in a file that is named after it.
+pub fn of_token(reference: &str, key: &TokenKey) -> PublicKeyFile {
+    PublicKeyFile {
+        path: reference.into(),
+        label: Reference::parse(reference).map_or_else(|_| reference.to_owned(), |reference| reference.name()),
+        keyid: None,
+        key: key.public.clone(),
+    }
 }

@@ -1,0 +1,95 @@
+//! What there is: tokens, their keys and mechanisms, and which of them linkgate can use.
+
+use cryptoki::mechanism::MechanismType;
+
+use super::contents::{Inventory, Item};
+use super::error::TokenError;
+use super::library::{Library, called, within};
+use super::object::{Class, Identity, Query, public_key};
+use super::options::Options;
+use super::reference::Reference;
+use super::token::{Fault, Need, Seat};
+
+/// Mechanisms that sign, and what for.
+const MECHANISMS: [(MechanismType, &str); 7] = [
+    (MechanismType::EDDSA, "Ed25519"),
+    (MechanismType::ECDSA, "ECDSA on P-256, P-384 and P-521"),
+    (MechanismType::SHA256_RSA_PKCS_PSS, "RSA-PSS with SHA-256"),
+    (MechanismType::SHA256_RSA_PKCS, "RSA PKCS#1 v1.5 with SHA-256"),
+    (MechanismType::ECC_EDWARDS_KEY_PAIR_GEN, "making Ed25519 keys"),
+    (MechanismType::ECC_KEY_PAIR_GEN, "making ECDSA keys"),
+    (MechanismType::RSA_PKCS_KEY_PAIR_GEN, "making RSA keys"),
+];
+
+/// Every token that the options mean. Private keys are seen only after a login.
+pub(super) fn list(options: &Options, log_in: bool) -> Result<Vec<Inventory>, TokenError> {
+    let anything = Reference {
+        text: "hsm list".to_owned(),
+        ..Reference::default()
+    };
+    let library = Library::named(&anything, options)?;
+    let chosen = library.tokens(options)?;
+    let mut inventories = Vec::new();
+    for slotted in library.slots(options.limit())? {
+        let Some(token) = chosen.iter().find(|token| token.slot() == slotted.slot.id()) else {
+            continue;
+        };
+        let (functions, slot, limit) = (library.functions().clone(), slotted.slot, options.limit());
+        let mechanisms = within(limit, move || functions.get_mechanism_list(slot));
+        let mechanisms = match mechanisms {
+            Some(Ok(mechanisms)) => mechanisms,
+            Some(Err(error)) => return Err(called(&token.shown(), "", &error)),
+            None => {
+                return Err(TokenError::TimedOut {
+                    token: token.shown(),
+                    key: String::new(),
+                    limit,
+                });
+            }
+        };
+        let need = if log_in { Need::User } else { Need::Public };
+        inventories.push(Inventory {
+            token: slotted.info.label().to_owned(),
+            slot: slotted.slot.id(),
+            index: slotted.index,
+            make: [
+                slotted.info.manufacturer_id(),
+                slotted.info.model(),
+                slotted.info.serial_number(),
+            ]
+            .join(", "),
+            pin: match (slotted.info.user_pin_locked(), slotted.info.user_pin_final_try()) {
+                (true, _) => Some("locked"),
+                (false, true) => Some("one more wrong one locks it"),
+                (false, false) => None,
+            },
+            mechanisms: MECHANISMS
+                .iter()
+                .map(|(mechanism, what)| (mechanism.to_string(), *what, mechanisms.contains(mechanism)))
+                .collect(),
+            keys: token.call(need, "", items)?,
+        });
+    }
+    Ok(inventories)
+}
+
+fn items(seat: &Seat) -> Result<Vec<Item>, Fault> {
+    let mut items = Vec::new();
+    for (class, kind) in [
+        (Class::Private, "private key"),
+        (Class::Public, "public key"),
+        (Class::Certificate, "certificate"),
+    ] {
+        for object in seat.find(&Query::all(class))? {
+            let identity = Identity::read(seat, object)?;
+            items.push(Item {
+                kind,
+                uri: identity.uri(),
+                label: identity.label,
+                public: public_key(seat, object, class, None)?,
+            });
+        }
+    }
+    items.sort_by(|one, other| (&one.label, one.kind).cmp(&(&other.label, other.kind)));
+    Ok(items)
+}

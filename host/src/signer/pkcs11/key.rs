@@ -1,0 +1,366 @@
+//! One key in a token: what it signs, and what it checks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cryptoki::error::{Error, RvError};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use linkgate_verifier::key::{PublicKey, Scheme};
+use linkgate_verifier::signature::Outcome;
+
+use super::error::TokenError;
+use super::library::Library;
+use super::mechanism;
+use super::object::{Class, Identity, Query, public_key};
+use super::options::Options;
+use super::reference::{Half, Reference};
+use super::token::{Fault, Need, Seat, Token};
+use crate::checker::Native;
+use crate::signer::{SignError, Signer};
+
+/// A private key in a token.
+pub struct TokenSigner {
+    token: Arc<Token>,
+    private: Query,
+    name: String,
+    public: PublicKey,
+}
+
+/// A public key in a token.
+#[derive(Clone)]
+pub struct TokenKey {
+    token: Arc<Token>,
+    /// The object that checks; none where the token only tells the public half, and cannot check by it.
+    object: Option<Query>,
+    name: String,
+    /// The key.
+    pub public: PublicKey,
+}
+
+impl TokenSigner {
+    /// Looks a private key up, and reads its public half. The PIN is asked for.
+    pub(super) fn open(reference: &Reference, options: &Options) -> Result<Self, TokenError> {
+        if reference.half == Some(Half::Public) {
+            return Err(TokenError::PublicForPrivate(reference.text.clone()));
+        }
+        let token = Library::named(reference, options)?.token(reference, options)?;
+        let (shown, name, scheme) = (token.shown(), reference.name(), reference.scheme);
+        let private = Query::of(reference, Class::Private);
+        let sought = private.clone();
+        let (exact, public) = token.call(Need::User, &reference.name(), move |seat| {
+            let object = one(seat, &sought, &shown, &name, "private")?;
+            if may_not_sign(seat, object)? {
+                return Err(Fault::Found(TokenError::MayNotSign {
+                    token: shown.clone(),
+                    key: name.clone(),
+                }));
+            }
+            let identity = Identity::read(seat, object)?;
+            let public = public_half(seat, &sought, &identity, object, &shown, &name, scheme)?;
+            Ok((exactly(&sought, &identity), public))
+        })?;
+        Ok(Self {
+            token,
+            private: exact,
+            name: reference.name(),
+            public,
+        })
+    }
+
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let scheme = self.public.scheme();
+        let input = mechanism::input(scheme, message);
+        let (query, shown, name) = (self.private.clone(), self.token.shown(), self.name.clone());
+        let signed = self.token.call(Need::User, &self.name, move |seat| {
+            let object = known(seat, &query, &shown, &name)?;
+            Ok(seat.session.sign(&mechanism::of(scheme), object, &input)?)
+        })?;
+        let signature = mechanism::from_token(scheme, signed).map_err(|reason| TokenError::Kind {
+            token: self.token.shown(),
+            key: self.name.clone(),
+            reason,
+        })?;
+        // What nobody could verify is better not signed at all.
+        match Native::answer(scheme.name(), &self.public.spki_der(), message, &signature) {
+            Outcome::Valid => Ok(signature),
+            Outcome::Invalid | Outcome::NotHandled => Err(TokenError::NoPair {
+                token: self.token.shown(),
+                key: self.name.clone(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for TokenSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSigner")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Signer for TokenSigner {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn keyid(&self) -> String {
+        self.public.keyid()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.try_sign(message).map_err(SignError::Token)
+    }
+}
+
+impl TokenKey {
+    /// Looks the public half of a key up. Without a login, if the token tells it to anybody.
+    pub(super) fn open(reference: &Reference, options: &Options) -> Result<Self, TokenError> {
+        let token = Library::named(reference, options)?.token(reference, options)?;
+        let look = |need| {
+            let (shown, reference) = (token.shown(), reference.clone());
+            token.call(need, &reference.name(), move |seat| public_of(seat, &reference, &shown))
+        };
+        let (object, public) = match look(Need::Public) {
+            // Some tokens hide all objects from those who are not logged in.
+            Err(TokenError::NoKey { .. }) => look(Need::User)?,
+            Err(error) if error.wants_login() => look(Need::User)?,
+            looked => looked?,
+        };
+        Ok(Self {
+            token,
+            object,
+            name: reference.name(),
+            public,
+        })
+    }
+
+    /// Every public key of the tokens that the options mean and that can check. What in-toto has no scheme for is left
+    /// out.
+    pub(super) fn all(options: &Options) -> Result<Vec<Self>, TokenError> {
+        let anything = Reference {
+            text: "--hsm-verify".to_owned(),
+            ..Reference::default()
+        };
+        let mut keys = Vec::new();
+        for token in Library::named(&anything, options)?.tokens(options)? {
+            let found = token.call(Need::Public, "", |seat| {
+                let mut found = Vec::new();
+                for object in seat.find(&Query::all(Class::Public))? {
+                    let identity = Identity::read(seat, object)?;
+                    if let Ok(public) = public_key(seat, object, Class::Public, None)? {
+                        found.push((identity, public));
+                    }
+                }
+                Ok(found)
+            })?;
+            keys.extend(found.into_iter().map(|(identity, public)| Self {
+                token: Arc::clone(&token),
+                object: Some(exactly(&Query::all(Class::Public), &identity)),
+                name: if identity.label.is_empty() {
+                    identity.uri()
+                } else {
+                    identity.label
+                },
+                public,
+            }));
+        }
+        Ok(keys)
+    }
+
+    /// What messages call the key and its token.
+    pub(super) fn shown(&self) -> String {
+        format!("{}, key `{}`", self.token.shown(), self.name)
+    }
+
+    /// Whether the token itself can check signatures by the key.
+    pub fn checks(&self) -> bool {
+        self.object.is_some()
+    }
+
+    /// What the token says of a structurally sound signature by this key in a scheme. The error says which token did not
+    /// answer, and how.
+    pub(super) fn check(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<Outcome, TokenError> {
+        let (Some(query), Some(signature)) = (&self.object, mechanism::for_token(scheme, signature)) else {
+            return Ok(Outcome::NotHandled);
+        };
+        let input = Arc::new(mechanism::input(scheme, message));
+        let signature = Arc::new(signature);
+        let ask = |need| {
+            let (query, shown, name) = (query.clone(), self.token.shown(), self.name.clone());
+            let (input, signature) = (Arc::clone(&input), Arc::clone(&signature));
+            self.token.call(need, &self.name, move |seat| {
+                let object = known(seat, &query, &shown, &name)?;
+                match seat.session.verify(&mechanism::of(scheme), object, &input, &signature) {
+                    Ok(()) => Ok(true),
+                    Err(Error::Pkcs11(RvError::SignatureInvalid | RvError::SignatureLenRange, _)) => Ok(false),
+                    Err(error) => Err(error.into()),
+                }
+            })
+        };
+        let valid = match ask(Need::Public) {
+            Err(error) if error.wants_login() => ask(Need::User)?,
+            answered => answered?,
+        };
+        Ok(match scheme {
+            _ if valid => Outcome::Valid,
+            Scheme::EcdsaSha2Nistp256
+            | Scheme::EcdsaSha2Nistp384
+            | Scheme::EcdsaSha2Nistp521
+            | Scheme::RsaPkcs1v15Sha256
+            | Scheme::RsaPkcs1v15Sha384
+            | Scheme::RsaPkcs1v15Sha512 => Outcome::Invalid,
+            // A token takes one length of salt, the verifier any; and of Ed25519 there are several readings.
+            Scheme::Ed25519 | Scheme::RsassaPssSha256 | Scheme::RsassaPssSha384 | Scheme::RsassaPssSha512 => {
+                Outcome::NotHandled
+            }
+        })
+    }
+}
+
+impl TokenError {
+    /// Whether a login would help.
+    fn wants_login(&self) -> bool {
+        matches!(self, Self::Call { code, .. } if code == "CKR_USER_NOT_LOGGED_IN")
+    }
+}
+
+/// A query that means one object of those that `query` may mean.
+fn exactly(query: &Query, identity: &Identity) -> Query {
+    Query {
+        class: query.class,
+        label: Some(identity.label.clone()).filter(|label| !label.is_empty()),
+        id: Some(identity.id.clone()).filter(|id| !id.is_empty()),
+    }
+}
+
+/// The one object of a query.
+fn one(seat: &Seat, query: &Query, token: &str, name: &str, half: &'static str) -> Result<ObjectHandle, Fault> {
+    match seat.find(query)?.as_slice() {
+        [object] => Ok(*object),
+        [] => {
+            let others = seat.find(&Query::all(query.class))?;
+            Err(Fault::Found(TokenError::NoKey {
+                token: token.to_owned(),
+                half,
+                key: name.to_owned(),
+                found: listed(seat, &others)?.map_or_else(|| "none at all".to_owned(), |listed| format!("`{listed}`")),
+            }))
+        }
+        several => Err(Fault::Found(TokenError::ManyKeys {
+            token: token.to_owned(),
+            key: name.to_owned(),
+            ids: uris(seat, several)?,
+        })),
+    }
+}
+
+/// The one object of a query that was found before.
+fn known(seat: &Seat, query: &Query, token: &str, name: &str) -> Result<ObjectHandle, Fault> {
+    match one(seat, query, token, name, "") {
+        Err(Fault::Found(TokenError::NoKey { .. })) => Err(Fault::Found(TokenError::Gone {
+            token: token.to_owned(),
+            key: name.to_owned(),
+        })),
+        found => found,
+    }
+}
+
+fn may_not_sign(seat: &Seat, object: ObjectHandle) -> Result<bool, Error> {
+    let attributes = seat.session.get_attributes(object, &[AttributeType::Sign])?;
+    Ok(attributes.contains(&Attribute::Sign(false)))
+}
+
+/// The public half of a private key: the public key of the same name and id, else what the private key itself tells, else
+/// the certificate.
+fn public_half(
+    seat: &Seat,
+    private: &Query,
+    identity: &Identity,
+    object: ObjectHandle,
+    token: &str,
+    name: &str,
+    scheme: Option<Scheme>,
+) -> Result<PublicKey, Fault> {
+    let exact = exactly(private, identity);
+    let of_class = |class| Query { class, ..exact.clone() };
+    if !seat.find(&of_class(Class::Public))?.is_empty() {
+        let public = one(seat, &of_class(Class::Public), token, name, "public")?;
+        return read(seat, public, Class::Public, token, name, scheme);
+    }
+    if let Ok(public) = public_key(seat, object, Class::Private, scheme)? {
+        return Ok(public);
+    }
+    // A certificate has the id of its key, and often a label of its own.
+    let by_id = Query {
+        label: exact.label.clone().filter(|_| exact.id.is_none()),
+        ..of_class(Class::Certificate)
+    };
+    if seat.find(&by_id)?.is_empty() {
+        return Err(Fault::Found(TokenError::NoPublicHalf {
+            token: token.to_owned(),
+            key: name.to_owned(),
+        }));
+    }
+    let certificate = one(seat, &by_id, token, name, "public")?;
+    read(seat, certificate, Class::Certificate, token, name, scheme)
+}
+
+/// The public key that a reference means, and the object that can check by it.
+fn public_of(seat: &Seat, reference: &Reference, token: &str) -> Result<(Option<Query>, PublicKey), Fault> {
+    let name = reference.name();
+    let of_class = |class| Query::of(reference, class);
+    for class in [Class::Public, Class::Certificate, Class::Private] {
+        let query = of_class(class);
+        if seat.find(&query)?.is_empty() {
+            continue;
+        }
+        let object = one(seat, &query, token, &name, "public")?;
+        let public = read(seat, object, class, token, &name, reference.scheme)?;
+        let checks = class == Class::Public;
+        let identity = Identity::read(seat, object)?;
+        return Ok((checks.then(|| exactly(&query, &identity)), public));
+    }
+    one(seat, &of_class(Class::Public), token, &name, "public")?;
+    Err(Fault::Found(TokenError::Gone {
+        token: token.to_owned(),
+        key: name,
+    }))
+}
+
+fn read(
+    seat: &Seat,
+    object: ObjectHandle,
+    class: Class,
+    token: &str,
+    name: &str,
+    scheme: Option<Scheme>,
+) -> Result<PublicKey, Fault> {
+    public_key(seat, object, class, scheme)?.map_err(|reason| {
+        Fault::Found(TokenError::Kind {
+            token: token.to_owned(),
+            key: name.to_owned(),
+            reason,
+        })
+    })
+}
+
+/// Labels of objects; nothing if there are none.
+fn listed(seat: &Seat, objects: &[ObjectHandle]) -> Result<Option<String>, Error> {
+    let mut labels = Vec::new();
+    for object in objects {
+        labels.push(Identity::read(seat, *object)?.label);
+    }
+    labels.sort();
+    labels.dedup();
+    Ok((!labels.is_empty()).then(|| labels.join("`, `")))
+}
+
+fn uris(seat: &Seat, objects: &[ObjectHandle]) -> Result<String, Error> {
+    let mut uris = Vec::new();
+    for object in objects {
+        uris.push(format!("`{}`", Identity::read(seat, *object)?.uri()));
+    }
+    uris.sort();
+    Ok(uris.join(" or "))
+}

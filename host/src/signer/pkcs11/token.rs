@@ -1,0 +1,338 @@
+//! A token, and the sessions that this process has on it.
+//!
+//! A session serves one call at a time and is kept for the next one. Sessions lose their validity without anybody's
+//! fault, when a token is reset or another program logs out: then a new one is opened, once. A PIN that was refused is
+//! never tried again, by no thread, for a token counts wrong ones.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use cryptoki::context::Pkcs11;
+use cryptoki::error::{Error, RvError};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
+use cryptoki::types::AuthPin;
+use zeroize::Zeroizing;
+
+use super::error::TokenError;
+use super::library::{Slotted, called, within};
+use super::object::Query;
+use super::options::{Options, PIN_VARIABLE};
+use super::reference::Reference;
+
+/// A token in a slot.
+pub(super) struct Token {
+    functions: Pkcs11,
+    slot: Slot,
+    label: String,
+    /// Whether the PIN is typed on the reader itself.
+    own_keypad: bool,
+    pin_file: Option<PathBuf>,
+    pin: OnceLock<Zeroizing<String>>,
+    limit: Duration,
+    limit_of_making: Duration,
+    idle: Mutex<Vec<Seat>>,
+    access: Mutex<Access>,
+    /// Why it is not asked any more.
+    given_up: OnceLock<TokenError>,
+}
+
+/// Held by the thread that asks a person for a PIN.
+static ASKING: Mutex<()> = Mutex::new(());
+
+/// Whether the process is logged in. A login holds for all sessions that it has on the token.
+enum Access {
+    Public,
+    User,
+    /// The token did not take the PIN.
+    Refused(TokenError),
+}
+
+/// What a call needs of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// What anybody may see and do.
+    Public,
+    /// A user's login.
+    User,
+    /// A user's login, to make a key.
+    Making,
+}
+
+/// A session, and what was found in it. It belongs to one thread at a time.
+pub(super) struct Seat {
+    pub(super) session: Session,
+    /// Handles hold as long as the session does.
+    handles: RefCell<BTreeMap<Query, Vec<ObjectHandle>>>,
+}
+
+/// Why a call in a session failed.
+pub(super) enum Fault {
+    /// A function of the module did.
+    Called(Error),
+    /// What it gave is not what is needed.
+    Found(TokenError),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Called(error)
+    }
+}
+
+impl From<TokenError> for Fault {
+    fn from(error: TokenError) -> Self {
+        Self::Found(error)
+    }
+}
+
+impl Fault {
+    /// Whether the session is to blame, so that a new one may do better. A handle is only valid in a session that is.
+    fn is_of_the_session(&self) -> bool {
+        matches!(
+            self,
+            Self::Called(Error::Pkcs11(
+                RvError::SessionHandleInvalid
+                    | RvError::SessionClosed
+                    | RvError::DeviceRemoved
+                    | RvError::UserNotLoggedIn
+                    | RvError::ObjectHandleInvalid
+                    | RvError::KeyHandleInvalid,
+                _
+            ))
+        )
+    }
+
+    /// Whether the token wants a login for what it was asked.
+    fn wants_login(&self) -> bool {
+        matches!(self, Self::Called(Error::Pkcs11(RvError::UserNotLoggedIn, _)))
+    }
+}
+
+impl Seat {
+    /// The objects that a query finds. Looked for once a session.
+    pub(super) fn find(&self, query: &Query) -> Result<Vec<ObjectHandle>, Error> {
+        if let Some(handles) = self.handles.borrow().get(query) {
+            return Ok(handles.clone());
+        }
+        let handles = self.session.find_objects(&query.attributes())?;
+        // What is not there yet may be there later.
+        if !handles.is_empty() {
+            self.handles.borrow_mut().insert(query.clone(), handles.clone());
+        }
+        Ok(handles)
+    }
+}
+
+impl Token {
+    pub(super) fn new(functions: Pkcs11, slotted: &Slotted, reference: &Reference, options: &Options) -> Self {
+        Self {
+            functions,
+            slot: slotted.slot,
+            label: slotted.info.label().to_owned(),
+            own_keypad: slotted.info.protected_authentication_path(),
+            pin_file: reference.pin_source.clone().or_else(|| options.pkcs11_pin_file.clone()),
+            pin: OnceLock::new(),
+            limit: options.limit(),
+            limit_of_making: options.limit_of_making(),
+            idle: Mutex::default(),
+            access: Mutex::new(Access::Public),
+            given_up: OnceLock::new(),
+        }
+    }
+
+    /// The number of its slot.
+    pub(super) fn slot(&self) -> u64 {
+        self.slot.id()
+    }
+
+    /// What messages call it.
+    pub(super) fn shown(&self) -> String {
+        format!("token `{}` (slot {})", self.label, self.slot.id())
+    }
+
+    /// Makes a call in a session of its own, at most so long as one may take; `key` is for messages.
+    pub(super) fn call<R: Send + 'static>(
+        self: &Arc<Self>,
+        need: Need,
+        key: &str,
+        call: impl Fn(&Seat) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, TokenError> {
+        if let Some(given_up) = self.given_up.get() {
+            return Err(given_up.clone());
+        }
+        if need != Need::Public && !self.own_keypad {
+            self.ask_for_pin()?;
+        }
+        let limit = if need == Need::Making {
+            self.limit_of_making
+        } else {
+            self.limit
+        };
+        let (token, name) = (Arc::clone(self), key.to_owned());
+        within(limit, move || token.answer(need, &name, call)).unwrap_or_else(|| {
+            let error = TokenError::TimedOut {
+                token: self.shown(),
+                key: if key.is_empty() {
+                    String::new()
+                } else {
+                    format!(", key `{key}`")
+                },
+                limit,
+            };
+            // Whoever waits for the same token would wait in vain, once for every signature.
+            let _ = self.given_up.set(error.clone());
+            Err(error)
+        })
+    }
+
+    /// [`Token::call`] in the thread that may be left behind.
+    fn answer<R>(&self, need: Need, key: &str, call: impl Fn(&Seat) -> Result<R, Fault>) -> Result<R, TokenError> {
+        let shown = self.shown();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answered = self.seat(need, tries > 1).and_then(|seat| match call(&seat) {
+                Ok(answer) => Ok((seat, answer)),
+                // A failed operation may still be open in the session: that is not used again.
+                Err(fault) => Err(fault),
+            });
+            match answered {
+                Ok((seat, answer)) => {
+                    lock(&self.idle).push(seat);
+                    return Ok(answer);
+                }
+                Err(fault)
+                    if tries == 1 && fault.is_of_the_session() && (need != Need::Public || !fault.wants_login()) =>
+                {
+                    self.forget_sessions();
+                }
+                Err(Fault::Called(error)) => return Err(called(&shown, key, &error)),
+                Err(Fault::Found(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// A session that fits the need: an idle one, unless it must be new.
+    fn seat(&self, need: Need, new: bool) -> Result<Seat, Fault> {
+        let idle = if new || need == Need::Making {
+            None
+        } else {
+            lock(&self.idle).pop()
+        };
+        let seat = match idle {
+            Some(seat) => seat,
+            None => Seat {
+                session: match need {
+                    Need::Making => self.functions.open_rw_session(self.slot)?,
+                    Need::Public | Need::User => self.functions.open_ro_session(self.slot)?,
+                },
+                handles: RefCell::default(),
+            },
+        };
+        if need != Need::Public {
+            self.log_in(&seat.session)?;
+        }
+        Ok(seat)
+    }
+
+    /// After a reset no session and no login is left.
+    fn forget_sessions(&self) {
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        drop(idle);
+        let mut access = lock(&self.access);
+        if matches!(*access, Access::User) {
+            *access = Access::Public;
+        }
+    }
+
+    fn log_in(&self, session: &Session) -> Result<(), Fault> {
+        let mut access = lock(&self.access);
+        match &*access {
+            Access::User => return Ok(()),
+            Access::Refused(error) => return Err(error.clone().into()),
+            Access::Public => {}
+        }
+        // Exactly as long as it is, so that making it a secret leaves no copy behind.
+        let pin = self.pin.get().map(|pin| AuthPin::from(pin.as_str().to_owned()));
+        match session.login(UserType::User, pin.as_ref()) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                *access = Access::User;
+                Ok(())
+            }
+            Err(error) => {
+                let refused = called(&self.shown(), "", &error);
+                let is_of_the_pin = matches!(
+                    error,
+                    Error::Pkcs11(
+                        RvError::PinIncorrect
+                            | RvError::PinInvalid
+                            | RvError::PinLenRange
+                            | RvError::PinExpired
+                            | RvError::PinLocked
+                            | RvError::UserPinNotInitialized,
+                        _
+                    )
+                );
+                if is_of_the_pin {
+                    *access = Access::Refused(refused.clone());
+                    return Err(refused.into());
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The PIN, from where it was said to be, else typed. Asked for before the time begins to count.
+    fn ask_for_pin(&self) -> Result<(), TokenError> {
+        if self.pin.get().is_some() {
+            return Ok(());
+        }
+        // One thread asks; the others wait for what it was told.
+        let _asking = lock(&ASKING);
+        if self.pin.get().is_some() {
+            return Ok(());
+        }
+        let pin = self.read_pin()?;
+        let _ = self.pin.set(pin);
+        Ok(())
+    }
+
+    fn read_pin(&self) -> Result<Zeroizing<String>, TokenError> {
+        if let Some(path) = &self.pin_file {
+            let failed = |reason: String| TokenError::PinFile {
+                path: path.clone(),
+                reason,
+            };
+            let text = std::fs::read_to_string(path)
+                .map(Zeroizing::new)
+                .map_err(|error| failed(error.to_string()))?;
+            let line = text.lines().next().filter(|line| !line.is_empty());
+            return line
+                .map(|line| Zeroizing::new(line.to_owned()))
+                .ok_or_else(|| failed("its first line is empty".to_owned()));
+        }
+        if let Ok(pin) = std::env::var(PIN_VARIABLE).map(Zeroizing::new)
+            && !pin.is_empty()
+        {
+            return Ok(pin);
+        }
+        let typed = std::io::stdin()
+            .is_terminal()
+            .then(|| crate::key::prompt(&format!("PIN of {}: ", self.shown())))
+            .and_then(Result::ok);
+        typed
+            .filter(|pin| !pin.is_empty())
+            .ok_or_else(|| TokenError::NoPin { token: self.shown() })
+    }
+}
+
+/// What a thread that panicked left behind is still whole: nothing is half done under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

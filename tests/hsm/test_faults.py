@@ -1,0 +1,199 @@
+"""Tokens that fail: a clear error or an undecided verdict within the limit, never an accept, a reject or half a link."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Token, build, layout, required
+
+SECONDS = "1"
+# What a limit of one second may take with all around it, on a busy machine.
+BOUND = 20
+
+
+def nothing_left(workspace: Path) -> bool:
+    return not [path for path in workspace.rglob("*") if path.suffix == ".link" or path.name.startswith(".tmp")]
+
+
+def verify(token: Token, workspace: Path, *more: str, code: int | None):
+    begins = time.monotonic()
+    done = token.linkgate(
+        *("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub", "--format", "json"),
+        *("--pkcs11-timeout", SECONDS, *more),
+        cwd=workspace,
+        code=code,
+    )
+    assert time.monotonic() - begins < BOUND
+    return done
+
+
+@pytest.fixture
+def chain(softhsm: Token, workspace: Path) -> Token:
+    for label in ("owner", "builder-key"):
+        softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", label, cwd=workspace)
+    build(softhsm, workspace)
+    layout(softhsm, workspace, ("owner",))
+    return softhsm
+
+
+@pytest.mark.parametrize(
+    ("function", "fault", "code"),
+    [
+        ("C_Verify", "0x30", "C_Verify answered CKR_DEVICE_ERROR"),
+        ("C_VerifyInit", "0x32", "C_VerifyInit answered CKR_DEVICE_REMOVED"),
+        ("C_Verify", "0x5", "C_Verify answered CKR_GENERAL_ERROR"),
+        ("C_Verify", "0x80000123", "C_Verify answered CKR_VENDOR_DEFINED (0x80000123)"),
+        ("C_VerifyInit", "0x70", "C_VerifyInit answered CKR_MECHANISM_INVALID"),
+        ("C_OpenSession", "0xb1 1000 1", "C_OpenSession answered CKR_SESSION_COUNT"),
+        ("C_Verify", "hang", "no answer within 1 s"),
+    ],
+)
+def test_a_token_that_cannot_check_is_undecided(chain: Token, workspace: Path, faulty, function, fault, code):
+    faulty(**{function: fault})
+    if function == "C_OpenSession":
+        # The public key is read in the one session that opens; another is needed only after a failure.
+        faulty(C_VerifyInit="0xb3 1")
+    answer = json.loads(verify(chain, workspace, code=2).stdout)
+    assert answer["decision"] == "undecided" and answer["code"] == "signature-unchecked"
+    assert "token `builder`" in answer["message"] and "key `owner`" in answer["message"]
+    assert code in answer["message"], answer["message"]
+
+
+def test_a_functionary_s_token_that_hangs(chain: Token, workspace: Path, faulty):
+    """The token is asked about the layout first, answers, and then hangs: the chain is undecided all the same."""
+    chain.linkgate("hsm", "public", "owner", "-o", "owner.pub", cwd=workspace)
+    faulty(C_VerifyInit="0x30 1000 1")
+    answer = json.loads(verify(chain, workspace, "--hsm-verify", code=2).stdout)
+    assert answer["code"] == "signature-unchecked" and "key `builder-key`" in answer["message"]
+
+
+@pytest.mark.parametrize("code", ["0xb3", "0x32", "0x101", "0x82"])
+def test_a_lost_session_is_renewed_once(chain: Token, workspace: Path, faulty, code):
+    faulty(C_VerifyInit=f"{code} 1")
+    assert json.loads(verify(chain, workspace, code=0).stdout)["decision"] == "accept"
+    faults = faulty(C_SignInit=f"{code} 1")
+    build(chain, workspace)
+    assert not (faults / "C_SignInit").exists()
+    faulty(C_SignInit=f"{code} 2")
+    refused = build(chain, workspace, code=2)
+    assert "C_SignInit answered CKR_" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("function", "fault", "said"),
+    [
+        ("C_Sign", "0x30", "C_Sign answered CKR_DEVICE_ERROR"),
+        ("C_SignInit", "0x32", "C_SignInit answered CKR_DEVICE_REMOVED: is the token still there?"),
+        ("C_SignInit", "0x68", "C_SignInit answered CKR_KEY_FUNCTION_NOT_PERMITTED: the key's attributes"),
+        ("C_Sign", "hang", "no answer within 1 s"),
+        ("C_Login", "hang", "no answer within 1 s"),
+        ("C_Initialize", "hang", "no answer within 1 s"),
+        ("C_Initialize", "0x5", "C_Initialize answered CKR_GENERAL_ERROR"),
+        ("C_GetSlotList", "hang", "no answer within 1 s"),
+        ("C_Login", "0xa4", "C_Login answered CKR_PIN_LOCKED"),
+        ("C_Login", "0xa3", "C_Login answered CKR_PIN_EXPIRED"),
+    ],
+)
+def test_a_token_that_cannot_sign_leaves_nothing(softhsm: Token, workspace: Path, faulty, function, fault, said):
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    faulty(**{function: fault})
+    begins = time.monotonic()
+    done = softhsm.linkgate(
+        *("run", "-n", "s", "-k", "hsm:k", "-d", "links", "--pkcs11-timeout", SECONDS, "--", "true"),
+        cwd=workspace,
+        code=2,
+    )
+    assert time.monotonic() - begins < BOUND
+    assert said in done.stderr, done.stderr
+    assert nothing_left(workspace)
+
+
+def test_what_is_refused_is_not_tried_again(softhsm: Token, workspace: Path, faulty):
+    """A token locks itself after a few wrong PINs: eight threads try once."""
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    for wrong, code in (("4321", "CKR_PIN_INCORRECT"), ("1234", "CKR_PIN_LOCKED")):
+        faults = faulty(C_Login="0xa4" if code == "CKR_PIN_LOCKED" else "0xa0")
+        (faults / "calls").write_text("")
+        done = softhsm.run(required("SIGN_MANY"), "hsm:k", "8", "100", cwd=workspace, code=1, PKCS11_PIN=wrong)
+        assert code in done.stderr
+        assert (faults / "calls").read_text().count("C_Login") == 1
+
+
+def test_a_wrong_pin_for_two_keys_is_tried_once(softhsm: Token, workspace: Path, faulty):
+    for label in ("a", "b"):
+        softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", label, cwd=workspace)
+    (workspace / "layout.json").write_text('{"_type": "layout", "expires": "2040-01-01T00:00:00Z", "steps": [], "inspect": [], "keys": {}}')
+    faults = faulty()
+    (faults / "calls").write_text("")
+    softhsm.linkgate("sign", "-f", "layout.json", "-k", "hsm:a", "hsm:b", cwd=workspace, code=2, PKCS11_PIN="4321")
+    assert (faults / "calls").read_text().count("C_Login") == 1
+
+
+def test_the_token_is_taken_away_while_the_step_runs(softhsm: Token, workspace: Path):
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    tokens = softhsm.folder / "tokens"
+    done = softhsm.linkgate(
+        *("run", "-n", "s", "-k", "hsm:k", "-d", "links", "--", "mv", tokens, f"{tokens}.away"), cwd=workspace, code=2
+    )
+    assert "token `builder`" in done.stderr and "was it taken away?" in done.stderr, done.stderr
+    assert nothing_left(workspace)
+
+
+def test_the_token_is_taken_away_between_start_and_stop(softhsm: Token, workspace: Path):
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    softhsm.linkgate("record", "-k", "hsm:k", "-d", "links", "start", "s", "-m", "src", cwd=workspace)
+    tokens = softhsm.folder / "tokens"
+    tokens.rename(f"{tokens}.away")
+    done = softhsm.linkgate("record", "-k", "hsm:k", "-d", "links", "stop", "s", "-p", "src", cwd=workspace, code=2)
+    assert done.stderr
+    assert nothing_left(workspace)
+    # The step is not lost: the token comes back, and it can be stopped.
+    Path(f"{tokens}.away").rename(tokens)
+    softhsm.linkgate("record", "-k", "hsm:k", "-d", "links", "stop", "s", "-p", "src", cwd=workspace)
+
+
+def test_a_token_that_is_gone_when_links_are_verified(chain: Token, workspace: Path):
+    (chain.folder / "tokens").rename(chain.folder / "away")
+    gone = chain.linkgate(
+        *("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub"), cwd=workspace, code=2
+    )
+    assert "PKCS#11 module" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be loaded"), ("text", "cannot be loaded"), ("libm", "no PKCS#11 module")],
+)
+def test_modules_that_are_none(softhsm: Token, workspace: Path, content, said):
+    module = workspace / "module.so"
+    if content == "text":
+        module.write_text("no library\n")
+    elif content == "libm":
+        import ctypes.util
+
+        module = Path(ctypes.util.find_library("m"))
+    refused = softhsm.linkgate("hsm", "list", cwd=workspace, code=2, PKCS11_MODULE=str(module))
+    assert said in refused.stderr and str(module) in refused.stderr, refused.stderr
+
+
+def test_no_module(softhsm: Token, workspace: Path):
+    refused = softhsm.linkgate("run", "-n", "s", "-k", "hsm:k", "-x", cwd=workspace, code=2, PKCS11_MODULE="")
+    assert "--pkcs11-module or PKCS11_MODULE" in refused.stderr
+
+
+def test_a_public_key_that_is_no_pair(softhsm: Token, workspace: Path):
+    """What the token signs must verify by the public half that stands beside the key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    halves = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    der = serialization.Encoding.DER
+    private = halves[0].private_bytes(der, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    public = halves[1].public_key().public_bytes(der, serialization.PublicFormat.SubjectPublicKeyInfo)
+    for name, content, kind in (("a", private, "privkey"), ("b", public, "pubkey")):
+        (workspace / name).write_bytes(content)
+        softhsm.tool("--write-object", workspace / name, "--type", kind, "--label", "k", "--id", "01", "--usage-sign")
+    refused = softhsm.linkgate("run", "-n", "s", "-k", "hsm:k", "-d", "links", "-x", cwd=workspace, code=2)
+    assert "they are no pair" in refused.stderr
+    assert nothing_left(workspace)
