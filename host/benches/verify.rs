@@ -26,10 +26,10 @@ fn component(criterion: &mut Criterion) {
     for (name, verifier, arithmetic) in [
         ("component", &single, &Arithmetic::Native),
         ("component, pooled", &pooled, &Arithmetic::Native),
-        ("component, pure", &single, Arithmetic::Pure),
+        ("component, pure", &single, &Arithmetic::Pure),
     ] {
         criterion.bench_function(name, |bencher| {
-            bencher.iter(|| verifier.verify(black_box(&request), &arithmetic));
+            bencher.iter(|| verifier.verify(black_box(&request), arithmetic));
         });
     }
     criterion.bench_function("native", |bencher| {

@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
     };
     let (threads, links): (usize, usize) = (threads.parse()?, links.parse()?);
     let signer = pkcs11::signer(reference, &pkcs11::Options::default())?;
-    let (next, signed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         let work = || -> anyhow::Result<()> {
             loop {
@@ -28,17 +28,16 @@ fn main() -> anyhow::Result<()> {
                     return Ok(());
                 }
                 sign(&signer, number).with_context(|| format!("link {number}"))?;
-                signed.fetch_add(1, Ordering::Relaxed);
+                done.fetch_add(1, Ordering::Relaxed);
             }
         };
         let all: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         all.into_iter()
-            .map(|one| one.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
-            .collect::<anyhow::Result<()>>()
+            .try_for_each(|one| one.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
     })?;
-    let signed = signed.into_inner();
-    ensure!(signed == links, "{signed} of {links}");
-    println!("{signed} links signed by {threads} threads");
+    let done = done.into_inner();
+    ensure!(done == links, "{done} of {links}");
+    println!("{done} links signed by {threads} threads");
     Ok(())
 }
 

@@ -36,7 +36,8 @@ impl TokenKey {
 impl TokenChecker {
     /// Hands the checks by a key over to its token.
     pub fn add(&mut self, key: TokenKey) {
-        match key.never {}
+        let TokenKey { never, .. } = key;
+        match never {}
     }
 
     /// Whether no token checks anything.

@@ -1,6 +1,7 @@
 //! Which tokens are meant, and how they are reached.
 
 use std::path::PathBuf;
+#[cfg(feature = "pkcs11")]
 use std::time::Duration;
 
 /// Names the module, as p11-kit's and other tools' users know it.
@@ -31,6 +32,7 @@ pub struct Options {
     pub pkcs11_timeout: Option<u64>,
 }
 
+#[cfg(feature = "pkcs11")]
 impl Options {
     /// The module's file; a reference's own comes first.
     pub(super) fn module(&self) -> Option<PathBuf> {
