@@ -4,7 +4,7 @@
 //! the program takes that tool's arguments and exits as it does.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,6 +15,7 @@ use crate::command::{
     aliases, completions, component, demo, hsm, key, keygen, man, match_products, mock, record, run, sign, verify,
     version,
 };
+use crate::signer::pkcs11;
 use crate::terminal;
 
 /// Records, signs and verifies in-toto supply chains.
@@ -146,6 +147,18 @@ pub(crate) struct UsageError(pub(crate) String);
 
 /// Parses the arguments of the process and does what they say.
 pub fn main() -> ExitCode {
+    let code = run();
+    pkcs11::forget_pins();
+    if pkcs11::left_behind() {
+        // What a token's module does at the end of a process would wait for the call that did not return.
+        let _ = io::stdout().flush();
+        let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
+        signal_hook::low_level::exit(i32::from(number.unwrap_or(2)));
+    }
+    code
+}
+
+fn run() -> ExitCode {
     let name = std::env::args_os().next();
     let name = name.as_deref().and_then(|name| Path::new(name).file_stem());
     if name

@@ -1,6 +1,6 @@
 /* A PKCS#11 module for tests: it hands every call to the module named by STUB_MODULE, except where the folder STUB_DIR has a file
  * with the function's name (C_Sign, ...). The file says what that call does instead:
- *   hang        wait for as long as the file is there, then go on
+ *   hang        wait for as long as the file is there, then go on      hang 1      let 1 call pass before that
  *   0x32        return this code, always         0x32 1      return this code once (the file is removed), or N times
  *   0x101 2 1   let 1 call pass, then return this code twice
  * A file `calls` in the folder gets one line for each call of the functions below.
@@ -35,7 +35,10 @@ static int fault(const char *name, U *rv) {
         text[n] = 0;
         fclose(f);
         long times = -1, pass = 0;
-        if (strncmp(text, "hang", 4) && sscanf(text, "%li %ld %ld", (long *)rv, &times, &pass) >= 1) {
+        if (sscanf(text, "hang %ld", &pass) == 1 && pass > 0) {
+            if ((f = fopen(path, "w"))) { fprintf(f, "hang %ld", pass - 1); fclose(f); }
+            text[0] = 0;
+        } else if (strncmp(text, "hang", 4) && sscanf(text, "%li %ld %ld", (long *)rv, &times, &pass) >= 1) {
             if (pass > 0) pass--; else { answer = 1; times--; }
             if (times == 0) unlink(path);
             else if (times > 0 && (f = fopen(path, "w"))) { fprintf(f, "0x%lx %ld %ld", *rv, times, pass); fclose(f); }

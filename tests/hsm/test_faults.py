@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Token, build, layout, required
+from conftest import PATIENCE, Token, build, layout, required
 
 SECONDS = "1"
 # What a limit of one second may take with all around it, on a busy machine.
@@ -47,6 +47,11 @@ def chain(softhsm: Token, workspace: Path) -> Token:
         ("C_VerifyInit", "0x70", "C_VerifyInit answered CKR_MECHANISM_INVALID"),
         ("C_OpenSession", "0xb1 1000 1", "C_OpenSession answered CKR_SESSION_COUNT"),
         ("C_Verify", "hang", "no answer within 1 s"),
+        # What is no answer about the signature is none, whatever its name.
+        ("C_VerifyInit", "0xc0", "C_VerifyInit answered CKR_SIGNATURE_INVALID"),
+        # A token is not believed against the arithmetic: it can only keep a chain from being judged.
+        ("C_Verify", "0xc0", "contradicts the arithmetic"),
+        ("C_Verify", "0xc1", "contradicts the arithmetic"),
     ],
 )
 def test_a_token_that_cannot_check_is_undecided(chain: Token, workspace: Path, faulty, function, fault, code):
@@ -107,6 +112,132 @@ def test_a_token_that_cannot_sign_leaves_nothing(softhsm: Token, workspace: Path
     assert time.monotonic() - begins < BOUND
     assert said in done.stderr, done.stderr
     assert nothing_left(workspace)
+
+
+def test_a_token_that_takes_everything_for_valid(chain: Token, workspace: Path, faulty):
+    changed = (workspace / "layout.json").read_text().replace("2040", "2041")
+    (workspace / "layout.json").write_text(changed)
+    assert json.loads(verify(chain, workspace, code=1).stdout)["decision"] == "reject"
+    faulty(C_Verify="0x0")
+    answer = json.loads(verify(chain, workspace, code=2).stdout)
+    assert answer["code"] == "signature-unchecked" and "contradicts the arithmetic" in answer["message"]
+
+
+def test_another_key_under_the_same_name(chain: Token, workspace: Path, faulty):
+    """Between two calls the token is changed, or another one is in the reader: a name proves nothing."""
+    import subprocess
+    import threading
+
+    # The session is lost, and the key is looked for again in a new one.
+    faults = faulty(C_VerifyInit="0xb3 1", C_OpenSession="hang 1")
+    done = []
+    asking = threading.Thread(
+        target=lambda: done.append(
+            chain.linkgate(
+                *("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub", "--pkcs11-timeout", "30"),
+                cwd=workspace,
+                code=None,
+            )
+        )
+    )
+    asking.start()
+    begins = time.monotonic()
+    while (faults / "calls").read_text().count("C_OpenSession") < 2:
+        assert time.monotonic() - begins < BOUND
+        time.sleep(0.02)
+    real = {name: value for name, value in chain.environment.items() if not name.startswith("STUB_")}
+    real["PKCS11_MODULE"] = chain.module
+    tool = ["pkcs11-tool", "--module", chain.module, "--token-label", "builder", "--login", "--pin", "1234"]
+    shown = subprocess.run([*tool, "-O", "--type", "pubkey", "--label", "owner"], env=real, capture_output=True, text=True)
+    number = next(line.split()[1] for line in shown.stdout.splitlines() if line.strip().startswith("ID:"))
+    for kind in ("pubkey", "privkey"):
+        subprocess.run([*tool, "--delete-object", "--type", kind, "--id", number], env=real, check=True, capture_output=True)
+    again = ["--keypairgen", "--key-type", "EC:prime256v1", "--label", "owner", "--id", number]
+    subprocess.run([*tool, *again], env=real, check=True, capture_output=True)
+    (faults / "C_OpenSession").unlink()
+    asking.join(PATIENCE)
+    (done,) = done
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "no longer has the key `owner`" in done.stdout + done.stderr
+
+
+def test_a_key_that_only_a_login_shows_survives_a_lost_session(softhsm: Token, workspace: Path, faulty):
+    softhsm.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "owner", "--id", "01", "--private")
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "builder-key", cwd=workspace)
+    build(softhsm, workspace)
+    layout(softhsm, workspace, ("owner",))
+    verify(softhsm, workspace, code=0)
+    for code in ("0xb3", "0x32", "0x101"):
+        faulty(C_VerifyInit=f"{code} 1")
+        verify(softhsm, workspace, code=0)
+
+
+def test_a_made_key_is_never_called_unmade(softhsm: Token, workspace: Path, faulty):
+    # The first answer about attributes after the key is made is lost.
+    faulty(C_GetAttributeValue="0x32 1")
+    done = softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace, code=2)
+    assert "CKR_DEVICE_REMOVED" in done.stderr and "nothing was made" not in done.stderr
+    (workspace / "file").write_text("")
+    missing = softhsm.linkgate("keygen", "--hsm", "j", "-n", "nowhere/j", cwd=workspace, code=2)
+    assert "nowhere" in missing.stderr
+    softhsm.linkgate("hsm", "public", "j", cwd=workspace, code=2)
+
+
+def test_a_module_that_waits_when_the_process_ends(softhsm: Token, workspace: Path, tmp_path: Path):
+    """Its destructor waits for the call that hangs: the verdict is there within the limit, and so is the end."""
+    import subprocess
+
+    source, module = tmp_path / "waits.c", tmp_path / "waits.so"
+    source.write_text(
+        "#include <pthread.h>\n#include <unistd.h>\n"
+        "static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;\n"
+        "unsigned long C_GetFunctionList(void **list) {\n"
+        "    (void)list; pthread_mutex_lock(&held); for (;;) pause();\n}\n"
+        "__attribute__((destructor)) static void wait_for_it(void) { pthread_mutex_lock(&held); }\n"
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", module, source, "-lpthread"], check=True)
+    begins = time.monotonic()
+    done = softhsm.linkgate(
+        *("run", "-n", "s", "-k", "hsm:k", "-d", "links", "-x", "--pkcs11-timeout", SECONDS),
+        cwd=workspace,
+        code=2,
+        PKCS11_MODULE=str(module),
+    )
+    assert time.monotonic() - begins < BOUND
+    assert "no answer within 1 s" in done.stderr
+    assert nothing_left(workspace)
+
+
+def test_one_module_under_two_names_is_one(chain: Token, workspace: Path, faulty):
+    faults = faulty()
+    (workspace / "other.so").symlink_to(required("STUB"))
+    (faults / "calls").write_text("")
+    (workspace / "draft.json").write_text(
+        '{"_type": "layout", "expires": "2040-01-01T00:00:00Z", "steps": [], "inspect": [], "keys": {}}'
+    )
+    chain.linkgate(
+        *("sign", "-f", "draft.json", "-k", "hsm:owner"),
+        f"pkcs11:object=builder-key?module-path={workspace}/other.so",
+        cwd=workspace,
+        code=2,
+        PKCS11_PIN="4321",
+    )
+    assert (faults / "calls").read_text().count("C_Login") == 1
+
+
+def test_a_pin_is_not_tried_on_several_tokens(chain: Token, workspace: Path, faulty):
+    free = chain.tool("--list-slots", login=False).count("Slot ") - 1
+    chain.tool("--init-token", "--slot-index", free, "--label", "other", "--so-pin", "12345678", login=False)
+    faults = faulty()
+    (faults / "calls").write_text("")
+    refused = chain.linkgate("hsm", "list", "--login", cwd=workspace, code=2, PKCS11_SLOT="")
+    assert "several tokens could be meant" in refused.stderr
+    verifying = ("verify", "-l", "layout.json", "-d", "links", "-k", "pkcs11:token=builder;object=owner", "--hsm-verify")
+    chain.linkgate(*verifying, cwd=workspace, PKCS11_SLOT="")
+    assert "C_Login" not in (faults / "calls").read_text()
+    faulty(C_VerifyInit="0x101")
+    chain.linkgate(*verifying, cwd=workspace, code=2, PKCS11_SLOT="", PKCS11_PIN="4321")
+    assert (faults / "calls").read_text().count("C_Login") <= 1
 
 
 def test_what_is_refused_is_not_tried_again(softhsm: Token, workspace: Path, faulty):

@@ -202,6 +202,39 @@ def test_a_key_whose_public_half_is_in_a_certificate(token: Token, workspace: Pa
     assert exported.encode() == public
 
 
+def test_halves_that_share_an_id_and_no_label(token: Token, workspace: Path):
+    """As smart cards name them."""
+    token.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "Private key 9a", "--id", "9a")
+    sign = ("run", "-n", "s", "-k", "pkcs11:id=%9a", "-x")
+    token.linkgate(*sign, cwd=workspace)
+    (link,) = workspace.glob("s.*.link")
+    for reference in ("pkcs11:id=%9a", "pkcs11:id=%9a;type=private", "pkcs11:id=%9a;type=public"):
+        token.linkgate("sign", "--verify", "-f", link, "-k", reference, cwd=workspace)
+    refused = token.linkgate("hsm", "public", "pkcs11:id=%9a;type=cert", cwd=workspace, code=2)
+    assert "has no public key" in refused.stderr
+
+
+def test_a_pin_source_counts_whoever_names_it(token: Token, workspace: Path):
+    for label in ("a", "b"):
+        token.linkgate("keygen", "-t", "ecdsa", "--hsm", label, cwd=workspace)
+    (workspace / "pin").write_text(PIN)
+    (workspace / "draft.json").write_text(
+        '{"_type": "layout", "expires": "2040-01-01T00:00:00Z", "steps": [], "inspect": [], "keys": {}}'
+    )
+    sourced = f"pkcs11:object=b?pin-source={workspace}/pin"
+    token.linkgate("sign", "-f", "draft.json", "-k", sourced, "hsm:a", cwd=workspace, PKCS11_PIN="4321")
+    two = token.linkgate(
+        *("sign", "-f", "draft.json", "-k", sourced, "pkcs11:object=a?pin-source=/elsewhere"), cwd=workspace, code=2
+    )
+    assert "another reference to the same token names" in two.stderr
+
+
+def test_a_key_that_wants_its_pin_for_every_signature(token: Token, workspace: Path):
+    token.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "k", "--id", "01", "--always-auth")
+    refused = token.linkgate("run", "-n", "s", "-k", "hsm:k", "-x", cwd=workspace, code=2)
+    assert "CKA_ALWAYS_AUTHENTICATE" in refused.stderr
+
+
 def test_two_keys_of_one_label(token: Token, workspace: Path):
     for number in ("01", "02"):
         token.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "twin", "--id", number)

@@ -126,6 +126,10 @@ fn in_token(args: &Args, label: &str, public: Option<PathBuf>) -> anyhow::Result
     if let Some(public) = public.as_ref().filter(|public| public.symlink_metadata().is_ok()) {
         return Err(WriteError::Exists(public.clone()).into());
     }
+    // Before the key is made: in the token it would stay.
+    if let Some(folder) = public.as_deref().and_then(Path::parent) {
+        file::check_folder(folder)?;
+    }
     let label = label.strip_prefix("hsm:").unwrap_or(label);
     if label.is_empty() || label.strip_suffix(".pub").is_some() {
         let message = format!("`{label}` cannot be the label of a key: it would be taken for a public half");

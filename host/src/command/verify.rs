@@ -16,7 +16,7 @@ use linkgate_verifier::layout::{Layout, Reading};
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
-use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding};
+use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, Undecided};
 
 use super::quoted;
 use crate::cli::{Called, UsageError};
@@ -110,26 +110,26 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// Leave all signature checks to the component; slower, and the same verdict.
+    #[arg(long)]
+    pure: bool,
+
+    /// Judge a request in its JSON form instead, as --save-request wrote it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["layout", "key", "functionary_key", "param", "subject", "subject_step", "at", "strict"])]
+    request: Option<PathBuf>,
+
     #[command(flatten)]
     inspecting: Inspecting,
 
     #[command(flatten)]
     output: Output,
 
-    /// Leave all signature checks to the component; slower, and the same verdict.
-    #[arg(long)]
-    pure: bool,
-
     /// Let the token check every signature by a key that it holds, not only by those that are given as `hsm:LABEL`.
-    #[arg(long)]
+    #[arg(long, help_heading = pkcs11::HEADING)]
     hsm_verify: bool,
 
     #[command(flatten)]
     tokens: pkcs11::Options,
-
-    /// Judge a request in its JSON form instead, as --save-request wrote it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["layout", "key", "functionary_key", "param", "subject", "subject_step", "at", "strict"])]
-    request: Option<PathBuf>,
 
     /// Accepted for in-toto-verify's sake: types are read from the keys.
     #[arg(short = 't', long, value_name = "TYPE", num_args = 1.., hide = true)]
@@ -228,8 +228,12 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         names: keys.names(),
         ..Known::default()
     };
-    if args.may_inspect(&judged.answer) && args.inspect(&verifier, &mut request, &arithmetic, &mut known) {
-        judged = verifier.verify(&request, &arithmetic);
+    if args.may_inspect(&judged.answer) {
+        match args.inspect(&verifier, &mut request, &arithmetic, &mut known) {
+            Ok(true) => judged = verifier.verify(&request, &arithmetic),
+            Ok(false) => {}
+            Err(undecided) => judged.answer = Err(undecided),
+        }
     }
     let times = Times {
         fetch,
@@ -292,7 +296,7 @@ impl KeyFiles {
         let mut checks = Checks::default();
         if args.hsm_verify && !args.pure {
             for key in pkcs11::all(&args.tokens)? {
-                checks.0.add(key);
+                checks.0.add_found(key);
             }
         }
         let mut owners = Vec::new();
@@ -379,18 +383,23 @@ impl Args {
             })
     }
 
-    /// Runs the inspections that the trusted layouts demand; says whether there is any new result.
-    fn inspect(&self, verifier: &Verifier, request: &mut Request, arithmetic: &Arithmetic, known: &mut Known) -> bool {
-        let Ok(requirements) = verifier.plan(request, arithmetic).answer else {
-            return false;
-        };
+    /// Runs the inspections that the trusted layouts demand; says whether there is any new result, or why the layouts can
+    /// no longer be trusted: a token may have been taken away since.
+    fn inspect(
+        &self,
+        verifier: &Verifier,
+        request: &mut Request,
+        arithmetic: &Arithmetic,
+        known: &mut Known,
+    ) -> Result<bool, Box<Undecided>> {
+        let requirements = verifier.plan(request, arithmetic).answer?;
         let wanted: Vec<_> = requirements
             .inspections
             .into_iter()
             .filter(|inspection| inspection.at.is_empty() || self.inspecting.inspect_sublayouts)
             .collect();
         if wanted.is_empty() {
-            return false;
+            return Ok(false);
         }
         let folder = self.inspecting.inspect_dir.as_deref().unwrap_or(Path::new("."));
         let limit = Duration::from_secs(self.inspecting.inspect_timeout);
@@ -405,7 +414,7 @@ impl Args {
                 Err(error) => terminal::warning(format_args!("inspection `{name}` gave no result: {error}")),
             }
         }
-        request.inspections.len() > before
+        Ok(request.inspections.len() > before)
     }
 
     fn write_files(&self, request: &Request, judged: &Judged<Answer>, times: Times) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ mod question;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linkgate_verifier::plan::Requirements;
 use linkgate_verifier::request::Request;
@@ -18,6 +18,7 @@ use linkgate_verifier::verdict::{Answer, Code, Finding, Undecided, UndecidedTag}
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, StoreLimits, StoreLimitsBuilder,
+    UpdateDeadline,
 };
 
 use crate::checker::Native;
@@ -196,6 +197,18 @@ impl Verifier {
         let ticks = self.bounds.deadline.as_millis().div_ceil(TICK.as_millis());
         // The first tick may come at once.
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1));
+        if matches!(arithmetic, Arithmetic::Tokens(_)) {
+            // The deadline bounds what the component computes. While it waits for a token, it does not.
+            store.epoch_deadline_callback(|mut store| {
+                let waited = std::mem::take(&mut store.data_mut().waited);
+                let ticks = u64::try_from(waited.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
+                Ok(if ticks == 0 {
+                    UpdateDeadline::Interrupt
+                } else {
+                    UpdateDeadline::Continue(ticks)
+                })
+            });
+        }
         let called = self
             .instances
             .instantiate(&mut store)
@@ -293,6 +306,8 @@ struct State {
     arithmetic: Arithmetic,
     limits: StoreLimits,
     checks: Vec<Check>,
+    /// How long tokens have taken since the deadline was last put off.
+    waited: Duration,
 }
 
 impl State {
@@ -301,6 +316,7 @@ impl State {
             arithmetic,
             limits: StoreLimitsBuilder::new().memory_size(bounds.memory).build(),
             checks: Vec::new(),
+            waited: Duration::ZERO,
         }
     }
 }
@@ -313,7 +329,12 @@ impl signatures::Host for State {
         signature: Vec<u8>,
     ) -> Result<signatures::Outcome, String> {
         let asked = match &self.arithmetic {
-            Arithmetic::Tokens(tokens) => tokens.answer(&key.scheme, &key.spki, &message, &signature),
+            Arithmetic::Tokens(tokens) => {
+                let begins = Instant::now();
+                let asked = tokens.answer(&key.scheme, &key.spki, &message, &signature);
+                self.waited += begins.elapsed();
+                asked
+            }
             Arithmetic::Native | Arithmetic::Pure => None,
         };
         let (by, answer) = match (asked, &self.arithmetic) {

@@ -8,6 +8,7 @@ use linkgate_verifier::signature::Outcome;
 use super::contents::{Inventory, NewKey};
 use super::error::TokenError;
 use super::options::Options;
+use super::reference::Reference;
 use crate::signer::{SignError, Signer};
 
 /// There is none.
@@ -34,10 +35,16 @@ impl TokenKey {
 }
 
 impl TokenChecker {
-    /// Hands the checks by a key over to its token.
+    /// Hands the checks by a key that somebody named over to its token.
+    #[expect(clippy::needless_pass_by_value, reason = "where there are tokens, it keeps the key")]
     pub fn add(&mut self, key: TokenKey) {
-        let TokenKey { never, .. } = key;
-        match never {}
+        match key.never {}
+    }
+
+    /// Hands the checks by a key that was found over to its token.
+    #[expect(clippy::needless_pass_by_value, reason = "where there are tokens, it keeps the key")]
+    pub fn add_found(&mut self, key: TokenKey) {
+        match key.never {}
     }
 
     /// Whether no token checks anything.
@@ -67,12 +74,12 @@ impl Signer for TokenSigner {
 
 /// The private key that a reference would mean.
 pub fn signer(reference: &str, _: &Options) -> Result<TokenSigner, TokenError> {
-    Err(TokenError::NotBuilt(reference.to_owned()))
+    Err(TokenError::NotBuilt(Reference::shown(reference)))
 }
 
 /// The public key that a reference would mean.
 pub fn key(reference: &str, _: &Options) -> Result<TokenKey, TokenError> {
-    Err(TokenError::NotBuilt(reference.to_owned()))
+    Err(TokenError::NotBuilt(Reference::shown(reference)))
 }
 
 /// Every public key of the tokens.
@@ -88,4 +95,12 @@ pub fn generate(label: &str, _: NewKey, _: &Options) -> Result<(String, PublicKe
 /// What the tokens would hold.
 pub fn list(_: &Options, _: bool) -> Result<Vec<Inventory>, TokenError> {
     Err(TokenError::NotBuilt("hsm list".to_owned()))
+}
+
+/// Nothing: no PIN was ever known.
+pub fn forget_pins() {}
+
+/// No call was ever made.
+pub fn left_behind() -> bool {
+    false
 }

@@ -15,8 +15,15 @@ pub struct TokenChecker {
 }
 
 impl TokenChecker {
-    /// Hands the checks by a key over to its token, if that can check.
+    /// Hands the checks by a key that somebody named over to its token, if that can check.
     pub fn add(&mut self, key: TokenKey) {
+        if key.checks() {
+            self.keys.insert(key.public.spki_der(), key);
+        }
+    }
+
+    /// Hands the checks by a key that was found over to its token, unless they are another's.
+    pub fn add_found(&mut self, key: TokenKey) {
         if key.checks() {
             self.keys.entry(key.public.spki_der()).or_insert(key);
         }

@@ -84,6 +84,24 @@ pub enum TokenError {
         /// The keys that are there, in words.
         found: String,
     },
+    /// What the token says of a signature is not what the arithmetic says.
+    #[error("{token}, key `{key}`: its answer contradicts the arithmetic of the signature: is it the same key still?")]
+    Contradiction {
+        /// Which token.
+        token: String,
+        /// The key's name.
+        key: String,
+    },
+    /// The key wants the PIN anew for each signature.
+    #[error(
+        "{token}, key `{key}`: it wants its PIN for every single signature (CKA_ALWAYS_AUTHENTICATE), which linkgate cannot give it; choose another key"
+    )]
+    AlwaysAuthenticate {
+        /// Which token.
+        token: String,
+        /// The key's name.
+        key: String,
+    },
     /// The token had the key a moment ago.
     #[error("{token} no longer has the key `{key}`: was it taken away?")]
     Gone {

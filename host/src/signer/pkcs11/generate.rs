@@ -78,6 +78,8 @@ fn make(seat: &Seat, label: &str, key: NewKey) -> Result<cryptoki::object::Objec
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
     ]);
     let (public, _) = seat.session.generate_key_pair(&mechanism, &public, &private)?;
     Ok(public)

@@ -1,5 +1,6 @@
 //! What there is: tokens, their keys and mechanisms, and which of them linkgate can use.
 
+use cryptoki::error::Error;
 use cryptoki::mechanism::MechanismType;
 
 use super::contents::{Inventory, Item};
@@ -28,12 +29,8 @@ pub(super) fn list(options: &Options, log_in: bool) -> Result<Vec<Inventory>, To
         ..Reference::default()
     };
     let library = Library::named(&anything, options)?;
-    let chosen = library.tokens(options)?;
     let mut inventories = Vec::new();
-    for slotted in library.slots(options.limit())? {
-        let Some(token) = chosen.iter().find(|token| token.slot() == slotted.slot.id()) else {
-            continue;
-        };
+    for (slotted, token) in library.tokens(options, log_in)? {
         let (functions, slot, limit) = (library.functions().clone(), slotted.slot, options.limit());
         let mechanisms = within(limit, move || functions.get_mechanism_list(slot));
         let mechanisms = match mechanisms {
@@ -85,8 +82,12 @@ fn items(seat: &Seat) -> Result<Vec<Item>, Fault> {
             items.push(Item {
                 kind,
                 uri: identity.uri(),
-                label: identity.label,
-                public: public_key(seat, object, class, None)?,
+                label: identity.name(),
+                public: match public_key(seat, object, class, None) {
+                    // The module has a value that PKCS#11 has not.
+                    Err(error @ Error::NotSupported) => Err(error.to_string()),
+                    read => read?,
+                },
             });
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use linkgate_verifier::key::{PublicKey, Scheme};
@@ -32,6 +33,10 @@ pub struct TokenKey {
     token: Arc<Token>,
     /// The object that checks; none where the token only tells the public half, and cannot check by it.
     object: Option<Query>,
+    /// Whether it is seen by anybody.
+    need: Need,
+    /// Whether the token may be given a PIN, if it wants one.
+    may_log_in: bool,
     name: String,
     /// The key.
     pub public: PublicKey,
@@ -49,12 +54,7 @@ impl TokenSigner {
         let sought = private.clone();
         let (exact, public) = token.call(Need::User, &reference.name(), move |seat| {
             let object = one(seat, &sought, &shown, &name, "private")?;
-            if may_not_sign(seat, object)? {
-                return Err(Fault::Found(TokenError::MayNotSign {
-                    token: shown.clone(),
-                    key: name.clone(),
-                }));
-            }
+            usable(seat, object, &shown, &name)?;
             let identity = Identity::read(seat, object)?;
             let public = public_half(seat, &sought, &identity, object, &shown, &name, scheme)?;
             Ok((exactly(&sought, &identity), public))
@@ -121,49 +121,49 @@ impl TokenKey {
             let (shown, reference) = (token.shown(), reference.clone());
             token.call(need, &reference.name(), move |seat| public_of(seat, &reference, &shown))
         };
-        let (object, public) = match look(Need::Public) {
+        let (need, (object, public)) = match look(Need::Public) {
             // Some tokens hide all objects from those who are not logged in.
-            Err(TokenError::NoKey { .. }) => look(Need::User)?,
-            Err(error) if error.wants_login() => look(Need::User)?,
-            looked => looked?,
+            Err(error) if error.wants_login() || matches!(error, TokenError::NoKey { .. }) => {
+                (Need::User, look(Need::User)?)
+            }
+            looked => (Need::Public, looked?),
         };
         Ok(Self {
             token,
             object,
+            need,
+            may_log_in: true,
             name: reference.name(),
             public,
         })
     }
 
-    /// Every public key of the tokens that the options mean and that can check. What in-toto has no scheme for is left
-    /// out.
+    /// Every public key that can check, of the tokens that the options mean. What in-toto has no scheme for is left out,
+    /// and what another object of the token looks like.
     pub(super) fn all(options: &Options) -> Result<Vec<Self>, TokenError> {
         let anything = Reference {
             text: "--hsm-verify".to_owned(),
             ..Reference::default()
         };
         let mut keys = Vec::new();
-        for token in Library::named(&anything, options)?.tokens(options)? {
-            let found = token.call(Need::Public, "", |seat| {
-                let mut found = Vec::new();
-                for object in seat.find(&Query::all(Class::Public))? {
-                    let identity = Identity::read(seat, object)?;
-                    if let Ok(public) = public_key(seat, object, Class::Public, None)? {
-                        found.push((identity, public));
-                    }
-                }
-                Ok(found)
-            })?;
-            keys.extend(found.into_iter().map(|(identity, public)| Self {
-                token: Arc::clone(&token),
-                object: Some(exactly(&Query::all(Class::Public), &identity)),
-                name: if identity.label.is_empty() {
-                    identity.uri()
-                } else {
-                    identity.label
-                },
-                public,
-            }));
+        let tokens = Library::named(&anything, options)?.tokens(options, false)?;
+        // A PIN is of one token, and is not tried on others.
+        let may_log_in = tokens.len() == 1;
+        for (_, token) in tokens {
+            for (identity, public) in token.call(Need::Public, "", checking)? {
+                keys.push(Self {
+                    token: Arc::clone(&token),
+                    object: Some(exactly(&Query::all(Class::Public), &identity)),
+                    need: Need::Public,
+                    may_log_in,
+                    name: if identity.label.is_empty() {
+                        identity.uri()
+                    } else {
+                        identity.name()
+                    },
+                    public,
+                });
+            }
         }
         Ok(keys)
     }
@@ -178,44 +178,77 @@ impl TokenKey {
         self.object.is_some()
     }
 
-    /// What the token says of a structurally sound signature by this key in a scheme. The error says which token did not
+    /// What the token says of a structurally sound signature by this key in a scheme. The arithmetic of a public key is
+    /// no secret: it is done here as well, and where both do not agree there is no answer. So a token can keep a chain from
+    /// being judged, and can neither accept nor reject what the verifier would not. The error says which token did not
     /// answer, and how.
     pub(super) fn check(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<Outcome, TokenError> {
-        let (Some(query), Some(signature)) = (&self.object, mechanism::for_token(scheme, signature)) else {
+        let Some(valid) = self.ask(scheme, message, signature)? else {
             return Ok(Outcome::NotHandled);
         };
+        match Native::answer(scheme.name(), &self.public.spki_der(), message, signature) {
+            Outcome::Valid if valid => Ok(Outcome::Valid),
+            Outcome::Invalid if !valid => Ok(Outcome::Invalid),
+            // A salt of another length than the token's, say: the verifier looks for itself.
+            Outcome::NotHandled => Ok(Outcome::NotHandled),
+            Outcome::Valid | Outcome::Invalid => Err(TokenError::Contradiction {
+                token: self.token.shown(),
+                key: self.name.clone(),
+            }),
+        }
+    }
+
+    /// Whether the token takes a signature for valid; nothing if it cannot be asked about this one.
+    fn ask(&self, scheme: Scheme, message: &[u8], signature: &[u8]) -> Result<Option<bool>, TokenError> {
+        let (Some(query), Some(signature)) = (&self.object, mechanism::for_token(scheme, signature)) else {
+            return Ok(None);
+        };
         let input = Arc::new(mechanism::input(scheme, message));
-        let signature = Arc::new(signature);
+        let (signature, spki) = (Arc::new(signature), Arc::new(self.public.spki_der()));
         let ask = |need| {
             let (query, shown, name) = (query.clone(), self.token.shown(), self.name.clone());
-            let (input, signature) = (Arc::clone(&input), Arc::clone(&signature));
+            let (input, signature, spki) = (Arc::clone(&input), Arc::clone(&signature), Arc::clone(&spki));
             self.token.call(need, &self.name, move |seat| {
                 let object = known(seat, &query, &shown, &name)?;
+                if !seat.is_the_key(object, &spki)? {
+                    return Err(gone(&shown, &name));
+                }
                 match seat.session.verify(&mechanism::of(scheme), object, &input, &signature) {
                     Ok(()) => Ok(true),
-                    Err(Error::Pkcs11(RvError::SignatureInvalid | RvError::SignatureLenRange, _)) => Ok(false),
+                    // Only of the check itself, and not of what comes before it, this is a judgement.
+                    Err(Error::Pkcs11(RvError::SignatureInvalid | RvError::SignatureLenRange, Function::Verify)) => {
+                        Ok(false)
+                    }
                     Err(error) => Err(error.into()),
                 }
             })
         };
-        let valid = match ask(Need::Public) {
-            Err(error) if error.wants_login() => ask(Need::User)?,
-            answered => answered?,
-        };
-        Ok(match scheme {
-            _ if valid => Outcome::Valid,
-            Scheme::EcdsaSha2Nistp256
-            | Scheme::EcdsaSha2Nistp384
-            | Scheme::EcdsaSha2Nistp521
-            | Scheme::RsaPkcs1v15Sha256
-            | Scheme::RsaPkcs1v15Sha384
-            | Scheme::RsaPkcs1v15Sha512 => Outcome::Invalid,
-            // A token takes one length of salt, the verifier any; and of Ed25519 there are several readings.
-            Scheme::Ed25519 | Scheme::RsassaPssSha256 | Scheme::RsassaPssSha384 | Scheme::RsassaPssSha512 => {
-                Outcome::NotHandled
-            }
-        })
+        match ask(self.need) {
+            Err(error) if error.wants_login() && self.may_log_in && self.need == Need::Public => ask(Need::User),
+            answered => answered,
+        }
+        .map(Some)
     }
+}
+
+/// The public keys of a token that can check, each of which its name and id mean alone.
+fn checking(seat: &Seat) -> Result<Vec<(Identity, PublicKey)>, Fault> {
+    let mut found = Vec::new();
+    for object in seat.find(&Query::all(Class::Public))? {
+        let identity = Identity::read(seat, object)?;
+        let checks = seat.session.get_attributes(object, &[AttributeType::Verify])?;
+        let is_alone = seat.find(&exactly(&Query::all(Class::Public), &identity))?.len() == 1;
+        if checks.contains(&Attribute::Verify(false)) || !is_alone {
+            continue;
+        }
+        match public_key(seat, object, Class::Public, None) {
+            Ok(Ok(public)) => found.push((identity, public)),
+            // Of a kind that in-toto, or PKCS#11 itself, does not know.
+            Ok(Err(_)) | Err(Error::NotSupported) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
 }
 
 impl TokenError {
@@ -229,7 +262,7 @@ impl TokenError {
 fn exactly(query: &Query, identity: &Identity) -> Query {
     Query {
         class: query.class,
-        label: Some(identity.label.clone()).filter(|label| !label.is_empty()),
+        label: Some(identity.label.clone()).filter(|label: &Vec<u8>| !label.is_empty()),
         id: Some(identity.id.clone()).filter(|id| !id.is_empty()),
     }
 }
@@ -258,17 +291,25 @@ fn one(seat: &Seat, query: &Query, token: &str, name: &str, half: &'static str) 
 /// The one object of a query that was found before.
 fn known(seat: &Seat, query: &Query, token: &str, name: &str) -> Result<ObjectHandle, Fault> {
     match one(seat, query, token, name, "") {
-        Err(Fault::Found(TokenError::NoKey { .. })) => Err(Fault::Found(TokenError::Gone {
-            token: token.to_owned(),
-            key: name.to_owned(),
-        })),
+        Err(Fault::Found(TokenError::NoKey { .. })) => Err(gone(token, name)),
         found => found,
     }
 }
 
-fn may_not_sign(seat: &Seat, object: ObjectHandle) -> Result<bool, Error> {
-    let attributes = seat.session.get_attributes(object, &[AttributeType::Sign])?;
-    Ok(attributes.contains(&Attribute::Sign(false)))
+/// Whether a private key's attributes let it sign here.
+fn usable(seat: &Seat, object: ObjectHandle, token: &str, name: &str) -> Result<(), Fault> {
+    let (token, key) = (token.to_owned(), name.to_owned());
+    let asked = [AttributeType::Sign, AttributeType::AlwaysAuthenticate];
+    for attribute in seat.session.get_attributes(object, &asked)? {
+        match attribute {
+            Attribute::Sign(false) => return Err(Fault::Found(TokenError::MayNotSign { token, key })),
+            Attribute::AlwaysAuthenticate(true) => {
+                return Err(Fault::Found(TokenError::AlwaysAuthenticate { token, key }));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The public half of a private key: the public key of the same name and id, else what the private key itself tells, else
@@ -283,49 +324,75 @@ fn public_half(
     scheme: Option<Scheme>,
 ) -> Result<PublicKey, Fault> {
     let exact = exactly(private, identity);
-    let of_class = |class| Query { class, ..exact.clone() };
-    if !seat.find(&of_class(Class::Public))?.is_empty() {
-        let public = one(seat, &of_class(Class::Public), token, name, "public")?;
-        return read(seat, public, Class::Public, token, name, scheme);
+    // Some tools give both halves one id, and labels of their own.
+    let by_id = Query {
+        label: exact.label.clone().filter(|_| exact.id.is_none()),
+        ..exact.clone()
+    };
+    for query in [&exact, &by_id] {
+        let query = Query {
+            class: Class::Public,
+            ..query.clone()
+        };
+        if !seat.find(&query)?.is_empty() {
+            let public = one(seat, &query, token, name, "public")?;
+            return read(seat, public, Class::Public, token, name, scheme);
+        }
     }
     if let Ok(public) = public_key(seat, object, Class::Private, scheme)? {
         return Ok(public);
     }
-    // A certificate has the id of its key, and often a label of its own.
-    let by_id = Query {
-        label: exact.label.clone().filter(|_| exact.id.is_none()),
-        ..of_class(Class::Certificate)
+    let query = Query {
+        class: Class::Certificate,
+        ..by_id
     };
-    if seat.find(&by_id)?.is_empty() {
+    if seat.find(&query)?.is_empty() {
         return Err(Fault::Found(TokenError::NoPublicHalf {
             token: token.to_owned(),
             key: name.to_owned(),
         }));
     }
-    let certificate = one(seat, &by_id, token, name, "public")?;
+    let certificate = one(seat, &query, token, name, "public")?;
     read(seat, certificate, Class::Certificate, token, name, scheme)
 }
 
 /// The public key that a reference means, and the object that can check by it.
 fn public_of(seat: &Seat, reference: &Reference, token: &str) -> Result<(Option<Query>, PublicKey), Fault> {
     let name = reference.name();
-    let of_class = |class| Query::of(reference, class);
-    for class in [Class::Public, Class::Certificate, Class::Private] {
-        let query = of_class(class);
+    let classes: &[Class] = match reference.half {
+        Some(Half::Certificate) => &[Class::Certificate],
+        Some(Half::Private) => &[Class::Private],
+        None | Some(Half::Public) => &[Class::Public, Class::Certificate, Class::Private],
+    };
+    for &class in classes {
+        let query = Query::of(reference, class);
         if seat.find(&query)?.is_empty() {
             continue;
         }
         let object = one(seat, &query, token, &name, "public")?;
-        let public = read(seat, object, class, token, &name, reference.scheme)?;
-        let checks = class == Class::Public;
         let identity = Identity::read(seat, object)?;
-        return Ok((checks.then(|| exactly(&query, &identity)), public));
+        return Ok(match class {
+            Class::Public => {
+                let public = read(seat, object, class, token, &name, reference.scheme)?;
+                (Some(exactly(&query, &identity)), public)
+            }
+            Class::Certificate => (None, read(seat, object, class, token, &name, reference.scheme)?),
+            Class::Private => {
+                let public = public_half(seat, &query, &identity, object, token, &name, reference.scheme)?;
+                (None, public)
+            }
+        });
     }
-    one(seat, &of_class(Class::Public), token, &name, "public")?;
-    Err(Fault::Found(TokenError::Gone {
+    let first = Query::of(reference, *classes.first().unwrap_or(&Class::Public));
+    one(seat, &first, token, &name, "public")?;
+    Err(gone(token, &name))
+}
+
+fn gone(token: &str, name: &str) -> Fault {
+    Fault::Found(TokenError::Gone {
         token: token.to_owned(),
-        key: name,
-    }))
+        key: name.to_owned(),
+    })
 }
 
 fn read(
@@ -349,7 +416,7 @@ fn read(
 fn listed(seat: &Seat, objects: &[ObjectHandle]) -> Result<Option<String>, Error> {
     let mut labels = Vec::new();
     for object in objects {
-        labels.push(Identity::read(seat, *object)?.label);
+        labels.push(Identity::read(seat, *object)?.name());
     }
     labels.sort();
     labels.dedup();

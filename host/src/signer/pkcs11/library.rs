@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -38,6 +39,26 @@ pub(super) struct Slotted {
     pub(super) info: TokenInfo,
 }
 
+/// Whether a call was left behind.
+static LEFT_BEHIND: AtomicBool = AtomicBool::new(false);
+
+/// Whether a call into a module was left behind. What a module does when the process ends may then wait for it, for
+/// ever: the process must end without that.
+pub fn left_behind() -> bool {
+    LEFT_BEHIND.load(Ordering::Relaxed)
+}
+
+/// Wipes every PIN that is known. They are not needed any more when the process ends.
+pub fn forget_pins() {
+    // Whoever holds a lock for ever was left behind, and so will its memory be.
+    let Ok(libraries) = LIBRARIES.try_lock() else { return };
+    for library in libraries.values() {
+        if let Ok(tokens) = library.tokens.try_lock() {
+            tokens.values().for_each(|token| token.forget_pin());
+        }
+    }
+}
+
 /// Makes a call into a module, at most so long; nothing if it did not return.
 pub(super) fn within<R: Send + 'static>(limit: Duration, call: impl FnOnce() -> R + Send + 'static) -> Option<R> {
     let (answer, answered) = mpsc::sync_channel(1);
@@ -46,7 +67,11 @@ pub(super) fn within<R: Send + 'static>(limit: Duration, call: impl FnOnce() -> 
         let _ = answer.send(call());
     });
     caller.ok()?;
-    answered.recv_timeout(limit).ok()
+    let answer = answered.recv_timeout(limit).ok();
+    if answer.is_none() {
+        LEFT_BEHIND.store(true, Ordering::Relaxed);
+    }
+    answer
 }
 
 impl Library {
@@ -54,12 +79,14 @@ impl Library {
     pub(super) fn named(reference: &Reference, options: &Options) -> Result<Arc<Self>, TokenError> {
         let named = reference.module.clone().or_else(|| options.module());
         let path = named.ok_or_else(|| TokenError::NoModule(reference.text.clone()))?;
+        // One file under two names is one module, whose tokens count wrong PINs once.
+        let file = path.canonicalize().unwrap_or_else(|_| path.clone());
         let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = libraries.get(&path) {
+        if let Some(library) = libraries.get(&file) {
             return Ok(Arc::clone(library));
         }
         let library = Arc::new(Self::load(&path, options.limit())?);
-        libraries.insert(path, Arc::clone(&library));
+        libraries.insert(file, Arc::clone(&library));
         Ok(library)
     }
 
@@ -129,9 +156,11 @@ impl Library {
         let slots = self.slots(options.limit())?;
         let all = listed(&slots);
         let mut fitting: Vec<Slotted> = slots.into_iter().filter(|slotted| fits(reference, slotted)).collect();
-        // A reference that names its token needs no slot.
+        // A reference that names its token well enough needs no slot.
         let named = reference.token.is_some() || reference.serial.is_some() || reference.slot.is_some();
-        if !named && let Some(slot) = options.slot() {
+        if (!named || fitting.len() > 1)
+            && let Some(slot) = options.slot()
+        {
             fitting = chosen(&fitting, &slot)?;
         }
         match fitting.as_slice() {
@@ -139,30 +168,41 @@ impl Library {
                 wanted: wanted(reference, options),
                 found: all,
             }),
-            [slotted] => Ok(self.opened(slotted, reference, options)),
+            [slotted] => {
+                let token = self.opened(slotted, options);
+                token.pin_is_in(reference.pin_source.as_deref())?;
+                Ok(token)
+            }
             several => Err(TokenError::ManyTokens { found: listed(several) }),
         }
     }
 
-    /// Every token that the options mean.
-    pub(super) fn tokens(self: &Arc<Self>, options: &Options) -> Result<Vec<Arc<Token>>, TokenError> {
+    /// Every token that the options mean, with its slot. A PIN is of one token: with a login there may be only one.
+    pub(super) fn tokens(
+        self: &Arc<Self>,
+        options: &Options,
+        log_in: bool,
+    ) -> Result<Vec<(Slotted, Arc<Token>)>, TokenError> {
         let mut slots = self.slots(options.limit())?;
         if let Some(slot) = options.slot() {
             slots = chosen(&slots, &slot)?;
         }
-        let anything = Reference::default();
-        Ok(slots
-            .iter()
-            .map(|slotted| self.opened(slotted, &anything, options))
-            .collect())
+        if log_in && slots.len() > 1 {
+            return Err(TokenError::ManyTokens { found: listed(&slots) });
+        }
+        let opened = slots.into_iter().map(|slotted| {
+            let token = self.opened(&slotted, options);
+            (slotted, token)
+        });
+        Ok(opened.collect())
     }
 
     /// A token, with the sessions that the process has on it.
-    fn opened(self: &Arc<Self>, slotted: &Slotted, reference: &Reference, options: &Options) -> Arc<Token> {
+    fn opened(&self, slotted: &Slotted, options: &Options) -> Arc<Token> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let token = tokens
             .entry(slotted.slot.id())
-            .or_insert_with(|| Arc::new(Token::new(self.functions.clone(), slotted, reference, options)));
+            .or_insert_with(|| Arc::new(Token::new(self.functions.clone(), slotted, options)));
         Arc::clone(token)
     }
 }
@@ -225,7 +265,7 @@ fn listed(slots: &[Slotted]) -> String {
         })
         .collect();
     if listed.is_empty() {
-        "no token that is ready for use".to_owned()
+        "none that was initialised".to_owned()
     } else {
         listed.join(", ")
     }
@@ -246,7 +286,7 @@ fn wanted(reference: &Reference, options: &Options) -> String {
     wanted.extend(reference.slot.map(|slot| format!("slot-id={slot}")));
     if wanted.is_empty() {
         options.slot().map_or_else(
-            || "ready for use".to_owned(),
+            || "there".to_owned(),
             |slot| format!("in slot {slot}, by number or index"),
         )
     } else {

@@ -30,15 +30,16 @@ mod token;
 mod absent;
 
 #[cfg(not(feature = "pkcs11"))]
-pub use absent::{TokenChecker, TokenKey, TokenSigner, all, generate, key, list, signer};
+pub use absent::{TokenChecker, TokenKey, TokenSigner, all, forget_pins, generate, key, left_behind, list, signer};
 pub use contents::{Inventory, Item, NewKey};
 pub use error::TokenError;
-pub use options::{MODULE_VARIABLE, Options, PIN_VARIABLE, SLOT_VARIABLE};
+pub use options::{HEADING, MODULE_VARIABLE, Options, PIN_VARIABLE, SLOT_VARIABLE};
 pub use reference::{Half, Reference, ReferenceError};
 #[cfg(feature = "pkcs11")]
 pub use {
     checker::TokenChecker,
     key::{TokenKey, TokenSigner},
+    library::{forget_pins, left_behind},
     present::{all, generate, key, list, signer},
 };
 

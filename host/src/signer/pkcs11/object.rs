@@ -31,7 +31,8 @@ const ED25519_NAME: &[u8] = b"edwards25519";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Query {
     pub(super) class: Class,
-    pub(super) label: Option<String>,
+    /// As it stands in the token, which need not be text.
+    pub(super) label: Option<Vec<u8>>,
     pub(super) id: Option<Vec<u8>>,
 }
 
@@ -47,7 +48,7 @@ impl Query {
     pub(super) fn of(reference: &Reference, class: Class) -> Self {
         Self {
             class,
-            label: reference.label.clone(),
+            label: reference.label.clone().map(String::into_bytes),
             id: reference.id.clone(),
         }
     }
@@ -68,11 +69,7 @@ impl Query {
             Class::Certificate => ObjectClass::CERTIFICATE,
         };
         let mut attributes = vec![Attribute::Class(class)];
-        attributes.extend(
-            self.label
-                .as_ref()
-                .map(|label| Attribute::Label(label.clone().into_bytes())),
-        );
+        attributes.extend(self.label.clone().map(Attribute::Label));
         attributes.extend(self.id.clone().map(Attribute::Id));
         attributes
     }
@@ -81,7 +78,7 @@ impl Query {
 /// What tells one key of a token from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
-    pub(super) label: String,
+    pub(super) label: Vec<u8>,
     pub(super) id: Vec<u8>,
 }
 
@@ -93,7 +90,7 @@ impl Identity {
             .get_attributes(object, &[AttributeType::Label, AttributeType::Id])?
         {
             match attribute {
-                Attribute::Label(label) => identity.label = String::from_utf8_lossy(&label).into_owned(),
+                Attribute::Label(label) => identity.label = label,
                 Attribute::Id(id) => identity.id = id,
                 _ => {}
             }
@@ -101,9 +98,14 @@ impl Identity {
         Ok(identity)
     }
 
+    /// The label as messages show it.
+    pub(super) fn name(&self) -> String {
+        String::from_utf8_lossy(&self.label).trim_end_matches('\0').to_owned()
+    }
+
     /// A reference to it.
     pub(super) fn uri(&self) -> String {
-        let label = (!self.label.is_empty()).then(|| format!("object={}", escaped(self.label.as_bytes(), true)));
+        let label = (!self.label.is_empty()).then(|| format!("object={}", escaped(&self.label, true)));
         let id = (!self.id.is_empty()).then(|| format!("id={}", escaped(&self.id, false)));
         let attributes: Vec<String> = label.into_iter().chain(id).collect();
         format!("pkcs11:{}", attributes.join(";"))
@@ -343,7 +345,7 @@ mod tests {
     #[test]
     fn uris_of_what_was_found() {
         let identity = Identity {
-            label: "a b;c".to_owned(),
+            label: b"a b;c".to_vec(),
             id: vec![1, 0xff],
         };
         assert_eq!(identity.uri(), "pkcs11:object=a%20b%3bc;id=%01%ff");

@@ -11,9 +11,12 @@ pub const SLOT_VARIABLE: &str = "PKCS11_SLOT";
 /// Holds the PIN. No command that linkgate runs is given it.
 pub const PIN_VARIABLE: &str = "PKCS11_PIN";
 
+/// What the help calls the options.
+pub const HEADING: &str = "Hardware keys (hsm:LABEL, pkcs11:URI)";
+
 /// How tokens are reached, besides what a reference itself says.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Hardware keys (hsm:LABEL, pkcs11:URI)")]
+#[command(next_help_heading = HEADING)]
 pub struct Options {
     /// The PKCS#11 module of the token, else `PKCS11_MODULE`.
     #[arg(long, value_name = "FILE", hide_short_help = true)]

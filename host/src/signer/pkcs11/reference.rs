@@ -7,6 +7,9 @@ use linkgate_verifier::key::Scheme;
 /// What every reference to a key in a token begins with.
 const PREFIXES: [&str; 2] = ["hsm:", "pkcs11:"];
 
+/// RFC 7512's attribute for a PIN in the URI itself, which is refused wherever it stands.
+const PIN: &str = "pin-value";
+
 /// A key in a token as a person refers to it. What is not said may be anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reference {
@@ -41,8 +44,10 @@ pub struct Reference {
 pub enum Half {
     /// The one that signs.
     Private,
-    /// The one that checks, or the certificate of it.
+    /// The one that checks.
     Public,
+    /// The certificate of the one that checks.
+    Certificate,
 }
 
 /// Why a text is no reference.
@@ -87,14 +92,31 @@ enum Problem {
 impl Reference {
     /// Whether a text refers to a key in a token, well or not. All else is the path of a file.
     pub fn is_meant(text: &str) -> bool {
-        PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        // A URI's scheme has no letter case (RFC 3986, section 3.1).
+        let begins = |prefix: &&str| {
+            text.get(..prefix.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+        };
+        PREFIXES.iter().any(begins)
+    }
+
+    /// A text as messages may repeat it: without the PIN that it may hold against all advice.
+    pub fn shown(text: &str) -> String {
+        match text.to_ascii_lowercase().find(PIN) {
+            Some(at) => format!("{}{PIN}..", text.get(..at).unwrap_or_default()),
+            None => text.to_owned(),
+        }
     }
 
     /// Reads a reference.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
-        let read = match text.strip_prefix("hsm:") {
-            Some(label) => Self::of_label(label),
-            None => Self::of_uri(text.strip_prefix("pkcs11:").unwrap_or(text)),
+        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        let read = if text.to_ascii_lowercase().contains(PIN) {
+            Err(Problem::Pin)
+        } else if scheme.eq_ignore_ascii_case("hsm") {
+            Self::of_label(rest)
+        } else {
+            Self::of_uri(rest)
         };
         match read {
             Ok(reference) => Ok(Self {
@@ -102,11 +124,7 @@ impl Reference {
                 ..reference
             }),
             Err(problem) => Err(ReferenceError {
-                // Whatever else is wrong, a PIN is not repeated.
-                text: match text.split_once("pin-value") {
-                    Some((before, _)) => format!("{before}pin-value=.."),
-                    None => text.to_owned(),
-                },
+                text: Self::shown(text),
                 problem,
             }),
         }
@@ -159,7 +177,8 @@ impl Reference {
             "type" => {
                 self.half = Some(match value {
                     "private" => Half::Private,
-                    "public" | "cert" => Half::Public,
+                    "public" => Half::Public,
+                    "cert" => Half::Certificate,
                     _ => return Err(Problem::Type(value.to_owned())),
                 });
             }
@@ -170,7 +189,6 @@ impl Reference {
 
     fn reach(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         match name {
-            "pin-value" => return Err(Problem::Pin),
             "pin-source" => self.pin_source = Some(pin_source(&decoded(value)?)?),
             "module-path" => self.module = Some(decoded(value)?.into()),
             "x-scheme" => {
@@ -227,7 +245,11 @@ fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
 
 fn pin_source(value: &str) -> Result<PathBuf, Problem> {
     let path = match value.strip_prefix("file:") {
-        Some(path) => path.strip_prefix("//").unwrap_or(path),
+        // RFC 8089: with or without an authority, which can only be this host.
+        Some(path) => path
+            .strip_prefix("//localhost")
+            .or_else(|| path.strip_prefix("//"))
+            .unwrap_or(path),
         None => value,
     };
     let names_a_scheme = value.strip_prefix("file:").is_none() && value.contains("://");
@@ -313,9 +335,16 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("PKCS11_PIN") && !error.contains("1234"), "{error}");
-        let error = Reference::parse("pkcs11:object?pin-value=1234")
-            .unwrap_err()
-            .to_string();
-        assert!(!error.contains("1234"), "{error}");
+        for text in [
+            "pkcs11:object?pin-value=1234",
+            "pkcs11:object=a?pin-value:1234",
+            "pkcs11:object=a&pin-value=1234",
+            "PKCS11:object=a?PIN-VALUE=1234",
+            "hsm:a?pin-value=1234",
+        ] {
+            assert!(Reference::is_meant(text));
+            let error = Reference::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("1234"), "{error}");
+        }
     }
 }

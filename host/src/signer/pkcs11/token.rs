@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,19 +21,23 @@ use zeroize::Zeroizing;
 
 use super::error::TokenError;
 use super::library::{Slotted, called, within};
-use super::object::Query;
+use super::object::{Class, Query, public_key};
 use super::options::{Options, PIN_VARIABLE};
-use super::reference::Reference;
 
 /// A token in a slot.
 pub(super) struct Token {
     functions: Pkcs11,
     slot: Slot,
     label: String,
+    serial: String,
     /// Whether the PIN is typed on the reader itself.
     own_keypad: bool,
+    /// Whether it knows logins at all.
+    needs_login: bool,
     pin_file: Option<PathBuf>,
-    pin: OnceLock<Zeroizing<String>>,
+    /// The file that a reference names; it comes first.
+    pin_source: Mutex<Option<PathBuf>>,
+    pin: Mutex<Option<Zeroizing<String>>>,
     limit: Duration,
     limit_of_making: Duration,
     idle: Mutex<Vec<Seat>>,
@@ -69,6 +73,8 @@ pub(super) struct Seat {
     pub(super) session: Session,
     /// Handles hold as long as the session does.
     handles: RefCell<BTreeMap<Query, Vec<ObjectHandle>>>,
+    /// Objects that were seen to be the key that they are taken for.
+    proven: RefCell<Vec<(ObjectHandle, Vec<u8>)>>,
 }
 
 /// Why a call in a session failed.
@@ -102,10 +108,21 @@ impl Fault {
                     | RvError::DeviceRemoved
                     | RvError::UserNotLoggedIn
                     | RvError::ObjectHandleInvalid
-                    | RvError::KeyHandleInvalid,
+                    | RvError::KeyHandleInvalid
+                    | RvError::OperationActive,
                 _
             ))
         )
+    }
+
+    /// Whether a new session may do better. Making a key is not tried twice: it may have been made.
+    fn is_worth_another_try(&self, need: Need) -> bool {
+        self.is_of_the_session()
+            && match need {
+                Need::Public => !self.wants_login(),
+                Need::User => true,
+                Need::Making => false,
+            }
     }
 
     /// Whether the token wants a login for what it was asked.
@@ -127,18 +144,43 @@ impl Seat {
         }
         Ok(handles)
     }
+
+    /// Whether a public object is the key of this DER `SubjectPublicKeyInfo`. Labels and ids prove nothing: another key may
+    /// stand under them by now, or another token in the reader. Looked at once a session.
+    pub(super) fn is_the_key(&self, object: ObjectHandle, spki: &[u8]) -> Result<bool, Error> {
+        let claim = (object, spki.to_vec());
+        if self.proven.borrow().contains(&claim) {
+            return Ok(true);
+        }
+        let found = public_key(self, object, Class::Public, None)?;
+        let is = found.is_ok_and(|found| found.spki_der() == spki);
+        if is {
+            self.proven.borrow_mut().push(claim);
+        }
+        Ok(is)
+    }
 }
 
 impl Token {
-    pub(super) fn new(functions: Pkcs11, slotted: &Slotted, reference: &Reference, options: &Options) -> Self {
+    pub(super) fn new(functions: Pkcs11, slotted: &Slotted, options: &Options) -> Self {
+        /// How long a person may take to type a PIN on the reader.
+        const TYPING: Duration = Duration::from_mins(1);
+        let own_keypad = slotted.info.protected_authentication_path();
         Self {
             functions,
             slot: slotted.slot,
             label: slotted.info.label().to_owned(),
-            own_keypad: slotted.info.protected_authentication_path(),
-            pin_file: reference.pin_source.clone().or_else(|| options.pkcs11_pin_file.clone()),
-            pin: OnceLock::new(),
-            limit: options.limit(),
+            serial: slotted.info.serial_number().to_owned(),
+            own_keypad,
+            needs_login: slotted.info.login_required(),
+            pin_file: options.pkcs11_pin_file.clone(),
+            pin_source: Mutex::default(),
+            pin: Mutex::default(),
+            limit: if own_keypad {
+                options.limit().max(TYPING)
+            } else {
+                options.limit()
+            },
             limit_of_making: options.limit_of_making(),
             idle: Mutex::default(),
             access: Mutex::new(Access::Public),
@@ -146,9 +188,27 @@ impl Token {
         }
     }
 
-    /// The number of its slot.
-    pub(super) fn slot(&self) -> u64 {
-        self.slot.id()
+    /// Says in which file a reference has the PIN. A token has one PIN, so that there may be only one such file.
+    pub(super) fn pin_is_in(&self, file: Option<&Path>) -> Result<(), TokenError> {
+        let mut source = lock(&self.pin_source);
+        match (file, &*source) {
+            (Some(file), Some(other)) if file != other => Err(TokenError::PinFile {
+                path: file.to_owned(),
+                reason: format!("another reference to the same token names `{}`", other.display()),
+            }),
+            (Some(file), _) => {
+                *source = Some(file.to_owned());
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Wipes the PIN.
+    pub(super) fn forget_pin(&self) {
+        if let Ok(mut pin) = self.pin.try_lock() {
+            *pin = None;
+        }
     }
 
     /// What messages call it.
@@ -166,7 +226,7 @@ impl Token {
         if let Some(given_up) = self.given_up.get() {
             return Err(given_up.clone());
         }
-        if need != Need::Public && !self.own_keypad {
+        if need != Need::Public && self.needs_login && !self.own_keypad {
             self.ask_for_pin()?;
         }
         let limit = if need == Need::Making {
@@ -197,34 +257,42 @@ impl Token {
         let mut tries = 0;
         loop {
             tries += 1;
-            let answered = self.seat(need, tries > 1).and_then(|seat| match call(&seat) {
-                Ok(answer) => Ok((seat, answer)),
-                // A failed operation may still be open in the session: that is not used again.
-                Err(fault) => Err(fault),
-            });
+            // After a failure the session is not used again: an operation may still be open in it.
+            let answered = self
+                .seat(need, key, tries > 1)
+                .and_then(|seat| Ok((call(&seat)?, seat)));
             match answered {
-                Ok((seat, answer)) => {
+                Ok((answer, seat)) => {
                     lock(&self.idle).push(seat);
                     return Ok(answer);
                 }
-                Err(fault)
-                    if tries == 1 && fault.is_of_the_session() && (need != Need::Public || !fault.wants_login()) =>
-                {
-                    self.forget_sessions();
+                Err(fault) if tries == 1 && fault.is_worth_another_try(need) => self.forget_sessions(),
+                Err(fault) => {
+                    // With the last session the login is gone, too.
+                    self.forget_login();
+                    return Err(match fault {
+                        Fault::Called(error) => called(&shown, key, &error),
+                        Fault::Found(error) => error,
+                    });
                 }
-                Err(Fault::Called(error)) => return Err(called(&shown, key, &error)),
-                Err(Fault::Found(error)) => return Err(error),
             }
         }
     }
 
     /// A session that fits the need: an idle one, unless it must be new.
-    fn seat(&self, need: Need, new: bool) -> Result<Seat, Fault> {
+    fn seat(&self, need: Need, key: &str, new: bool) -> Result<Seat, Fault> {
         let idle = if new || need == Need::Making {
             None
         } else {
             lock(&self.idle).pop()
         };
+        // Whoever took the token out of the reader may have put another one in, which is not to be given this PIN.
+        if new && self.functions.get_token_info(self.slot)?.serial_number() != self.serial {
+            return Err(Fault::Found(TokenError::Gone {
+                token: self.shown(),
+                key: key.to_owned(),
+            }));
+        }
         let seat = match idle {
             Some(seat) => seat,
             None => Seat {
@@ -233,9 +301,10 @@ impl Token {
                     Need::Public | Need::User => self.functions.open_ro_session(self.slot)?,
                 },
                 handles: RefCell::default(),
+                proven: RefCell::default(),
             },
         };
-        if need != Need::Public {
+        if need != Need::Public && self.needs_login {
             self.log_in(&seat.session)?;
         }
         Ok(seat)
@@ -245,6 +314,11 @@ impl Token {
     fn forget_sessions(&self) {
         let idle = std::mem::take(&mut *lock(&self.idle));
         drop(idle);
+        self.forget_login();
+    }
+
+    /// Where the process may not be logged in any more, it logs in again when it must. A refusal is never forgotten.
+    fn forget_login(&self) {
         let mut access = lock(&self.access);
         if matches!(*access, Access::User) {
             *access = Access::Public;
@@ -259,52 +333,46 @@ impl Token {
             Access::Public => {}
         }
         // Exactly as long as it is, so that making it a secret leaves no copy behind.
-        let pin = self.pin.get().map(|pin| AuthPin::from(pin.as_str().to_owned()));
+        let pin = lock(&self.pin)
+            .as_ref()
+            .map(|pin| AuthPin::from(pin.as_str().to_owned()));
         match session.login(UserType::User, pin.as_ref()) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
                 *access = Access::User;
                 Ok(())
             }
             Err(error) => {
-                let refused = called(&self.shown(), "", &error);
-                let is_of_the_pin = matches!(
-                    error,
-                    Error::Pkcs11(
-                        RvError::PinIncorrect
-                            | RvError::PinInvalid
-                            | RvError::PinLenRange
-                            | RvError::PinExpired
-                            | RvError::PinLocked
-                            | RvError::UserPinNotInitialized,
-                        _
-                    )
-                );
-                if is_of_the_pin {
-                    *access = Access::Refused(refused.clone());
-                    return Err(refused.into());
+                let fault = Fault::Called(error);
+                if fault.is_of_the_session() {
+                    return Err(fault);
                 }
-                Err(error.into())
+                // Whatever it was, the PIN may have been counted.
+                if let Fault::Called(error) = &fault {
+                    *access = Access::Refused(called(&self.shown(), "", error));
+                }
+                Err(fault)
             }
         }
     }
 
     /// The PIN, from where it was said to be, else typed. Asked for before the time begins to count.
     fn ask_for_pin(&self) -> Result<(), TokenError> {
-        if self.pin.get().is_some() {
+        if lock(&self.pin).is_some() {
             return Ok(());
         }
         // One thread asks; the others wait for what it was told.
         let _asking = lock(&ASKING);
-        if self.pin.get().is_some() {
+        if lock(&self.pin).is_some() {
             return Ok(());
         }
         let pin = self.read_pin()?;
-        let _ = self.pin.set(pin);
+        *lock(&self.pin) = Some(pin);
         Ok(())
     }
 
     fn read_pin(&self) -> Result<Zeroizing<String>, TokenError> {
-        if let Some(path) = &self.pin_file {
+        let source = lock(&self.pin_source).clone();
+        if let Some(path) = source.as_ref().or(self.pin_file.as_ref()) {
             let failed = |reason: String| TokenError::PinFile {
                 path: path.clone(),
                 reason,
