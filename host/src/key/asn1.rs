@@ -101,7 +101,7 @@ fn function(parameters: &AnyRef<'_>) -> Option<String> {
 /// Why a private key cannot be used, in the words that its public half would get.
 pub(crate) fn fault(file: &PrivateKeyFile) -> Problem {
     match file.form {
-        PrivateForm::Seed => KeyError::Encoding("32 bytes").into(),
+        PrivateForm::Seed => Problem::Damaged("Ed25519 key"),
         PrivateForm::Pkcs1 => rsa(&file.bytes),
         PrivateForm::Sec1 => ecdsa(sec1_curve(&file.bytes).as_deref()),
         PrivateForm::Pkcs8 => match PrivateKeyInfoRef::from_der(&file.bytes) {
