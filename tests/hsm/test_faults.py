@@ -124,36 +124,48 @@ def test_a_token_that_takes_everything_for_valid(chain: Token, workspace: Path, 
 
 
 def test_another_key_under_the_same_name(chain: Token, workspace: Path, faulty):
-    """Between two calls the token is changed, or another one is in the reader: a name proves nothing."""
+    """Between two calls the token is changed, or another one is in the reader: a name proves nothing.
+
+    The layout is signed by the other key, under the owner's keyid.
+    """
     import subprocess
     import threading
+
+    from cryptography.hazmat.primitives import serialization
+
+    chain.linkgate("keygen", "-t", "ecdsa", "-n", "other", cwd=workspace)
+    keyids = [chain.linkgate("key", "show", "--json", key, cwd=workspace).stdout for key in ("hsm:owner.pub", "other")]
+    owner, other = (next(iter(json.loads(keyid))) for keyid in keyids)
+    chain.linkgate("sign", "-f", "layout.json", "-k", "other", cwd=workspace)
+    forged = workspace / "layout.json"
+    forged.write_text(forged.read_text().replace(other, owner))
+    public = serialization.load_pem_public_key((workspace / "other.pub").read_bytes())
+    (workspace / "other.der").write_bytes(
+        public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+
+    listed = chain.linkgate("hsm", "list", cwd=workspace).stdout
+    number = listed.partition("object=owner;id=")[2].split()[0].replace("%", "")
 
     # The session is lost, and the key is looked for again in a new one.
     faults = faulty(C_VerifyInit="0xb3 1", C_OpenSession="hang 1")
     done = []
-    asking = threading.Thread(
-        target=lambda: done.append(
-            chain.linkgate(
-                *("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub", "--pkcs11-timeout", "30"),
-                cwd=workspace,
-                code=None,
-            )
-        )
-    )
+    verifying = ("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub", "--pkcs11-timeout", "30")
+    asking = threading.Thread(target=lambda: done.append(chain.linkgate(*verifying, cwd=workspace, code=None)))
     asking.start()
     begins = time.monotonic()
     while (faults / "calls").read_text().count("C_OpenSession") < 2:
         assert time.monotonic() - begins < BOUND
         time.sleep(0.02)
     real = {name: value for name, value in chain.environment.items() if not name.startswith("STUB_")}
-    real["PKCS11_MODULE"] = chain.module
-    tool = ["pkcs11-tool", "--module", chain.module, "--token-label", "builder", "--login", "--pin", "1234"]
-    shown = subprocess.run([*tool, "-O", "--type", "pubkey", "--label", "owner"], env=real, capture_output=True, text=True)
-    number = next(line.split()[1] for line in shown.stdout.splitlines() if line.strip().startswith("ID:"))
-    for kind in ("pubkey", "privkey"):
-        subprocess.run([*tool, "--delete-object", "--type", kind, "--id", number], env=real, check=True, capture_output=True)
-    again = ["--keypairgen", "--key-type", "EC:prime256v1", "--label", "owner", "--id", number]
-    subprocess.run([*tool, *again], env=real, check=True, capture_output=True)
+
+    def tool(*arguments: str) -> None:
+        access = ("--token-label", "builder", "--login", "--pin", "1234")
+        command = ["pkcs11-tool", "--module", chain.module, *access, *arguments]
+        subprocess.run(command, env=real, check=True, capture_output=True, timeout=PATIENCE)
+
+    tool("--delete-object", "--type", "pubkey", "--id", number)
+    tool("--write-object", str(workspace / "other.der"), "--type", "pubkey", "--label", "owner", "--id", number)
     (faults / "C_OpenSession").unlink()
     asking.join(PATIENCE)
     (done,) = done
