@@ -4,7 +4,7 @@
 use crate::artifact::Artifacts;
 use crate::evidence::{self, BoundSublayout, Collected, Documents, Evidence, Judge, Results, place};
 use crate::flow::{self, Failure, Links, Outcome};
-use crate::index::{self, Index};
+use crate::index::Index;
 use crate::instant::Instant;
 use crate::layout::{Inspection, Layout, Notice, Reading, Step};
 use crate::limits::{self, Budget, Limit, Spent};
@@ -15,7 +15,8 @@ use crate::plan::{InspectionRequirement, Requirements, StepRequirement};
 use crate::prelude::*;
 use crate::rule::{Rule, Side};
 use crate::signature::Checker;
-use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport, Unconstrained, UnconstrainedArtifact};
+use crate::threshold;
+use crate::verdict::{Code, Finding, StepReport, Unconstrained, UnconstrainedArtifact};
 
 /// What all layouts of one verification share.
 pub struct Verification<'v, 'e> {
@@ -168,7 +169,7 @@ impl<'e> Verification<'_, 'e> {
                 at: standing.at.clone(),
                 name: step.name.clone(),
                 threshold: step.threshold,
-                signers: step.authorised.iter().map(key_report).collect(),
+                signers: step.authorised.iter().map(threshold::key_report).collect(),
                 documents: step
                     .authorised
                     .iter()
@@ -218,8 +219,8 @@ impl<'e> Verification<'_, 'e> {
         for (step, mut tally) in layout.steps.iter().zip(tallies) {
             let order = Index::new(tally.evidence.iter().map(|evidence| evidence.document)).into_order();
             order.apply(&mut tally.evidence);
-            self.steps.push(report(step, standing, &tally.evidence));
-            let count = count(judgement, step, standing, tally.evidence, tally.doubtful);
+            self.steps.push(threshold::report(step, standing, &tally.evidence));
+            let count = threshold::count(judgement, step, standing, tally.evidence, tally.doubtful);
             if count.is_some() {
                 judgement.warnings.extend(tally.beneath);
             } else {
@@ -753,209 +754,6 @@ fn notices(judgement: &mut Judgement<'_>, layout: &Layout, standing: &Standing) 
     }
 }
 
-/// Counts distinct keys, and asks that all links agree. Gives the first link if there are enough signers, who agree.
-fn count<'e>(
-    judgement: &mut Judgement<'e>,
-    step: &Step,
-    standing: &Standing,
-    mut evidence: Vec<Evidence<'e>>,
-    doubtful: bool,
-) -> Option<Evidence<'e>> {
-    let at = place(&standing.at, Some(&step.name));
-    let mut signers = vec![false; step.authorised.len()];
-    for signer in evidence.iter().flat_map(|evidence| &evidence.signers) {
-        if let Some(signed) = signers.get_mut(*signer) {
-            *signed = true;
-        }
-    }
-    let signed = signers.iter().filter(|signed| **signed).count() as u64;
-    for evidence in &evidence {
-        odd_commands(judgement, step, evidence, &at);
-    }
-    let agree = agree(judgement, step, &evidence, &at);
-    if signed < step.threshold {
-        // What could not be judged might have been enough; then the step is open, not failed.
-        if !doubtful {
-            judgement.findings.push(short(step, &signers, signed, &at));
-        }
-        return None;
-    }
-    if !agree || evidence.is_empty() {
-        return None;
-    }
-    Some(evidence.swap_remove(0))
-}
-
-/// The finding that too few functionaries signed.
-fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
-    let labels = |counted: bool| {
-        let labels: Vec<&str> = step
-            .authorised
-            .iter()
-            .zip(signers)
-            .filter(|(_, signed)| **signed == counted)
-            .map(|(key, _)| key.label.as_str())
-            .collect();
-        labels.join(", ")
-    };
-    let others = match labels(false) {
-        none if none.is_empty() => "no other key".to_owned(),
-        others => others,
-    };
-    let never = if step.threshold > signers.len() as u64 {
-        format!(
-            ": it can never have them, for only {} usable keys may sign it",
-            signers.len()
-        )
-    } else {
-        String::new()
-    };
-    let unknown = if step.unknown.is_empty() {
-        String::new()
-    } else {
-        format!("; there is no usable key `{}`", step.unknown.join("`, `"))
-    };
-    let message = format!(
-        "step `{}` needs links by {} of its functionaries and has them by {signed}{never}{unknown}",
-        step.name, step.threshold,
-    );
-    Finding::new(Code::ThresholdNotMet, at, message)
-        .expected(&format!("{} of: {others}", step.threshold - signed))
-        .found(&labels(true))
-}
-
-/// Whether all links of a step have the same materials and products; tells which do not.
-fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], at: &[String]) -> bool {
-    // Links that are equal share a class, named by the first of them.
-    let mut classes: Vec<usize> = Vec::new();
-    for (place, this) in evidence.iter().enumerate() {
-        let class = classes.iter().copied().enumerate().find_map(|(other, class)| {
-            evidence
-                .get(other)
-                .filter(|other| {
-                    let (one, other) = (&this.link, &other.link);
-                    Rc::ptr_eq(one, other) || one.materials == other.materials && one.products == other.products
-                })
-                .map(|_| class)
-        });
-        classes.push(class.unwrap_or(place));
-    }
-    if classes.iter().all(|class| *class == 0) {
-        return true;
-    }
-    let mut conflicts = false;
-    for (signer, key) in step.authorised.iter().enumerate() {
-        let mut theirs = evidence
-            .iter()
-            .zip(&classes)
-            .filter(|(evidence, _)| evidence.signers.contains(&signer));
-        if let Some((first, class)) = theirs.next()
-            && let Some((second, _)) = theirs.find(|(_, other)| *other != class)
-        {
-            conflicts = true;
-            let message = format!(
-                "`{}` signed two links of step `{}` that differ: `{}` and `{}`",
-                key.label, step.name, first.document, second.document
-            );
-            judgement
-                .findings
-                .push(difference(Code::ConflictingLinks, at, &message, first, second));
-        }
-    }
-    let mut others = evidence.iter().zip(&classes).filter(|(_, class)| **class != 0);
-    if !conflicts
-        && let Some(first) = evidence.first()
-        && let Some((second, _)) = others.next()
-    {
-        let message = format!(
-            "the links of step `{}` do not agree: `{}` and `{}`",
-            step.name, first.document, second.document
-        );
-        judgement
-            .findings
-            .push(difference(Code::LinksDisagree, at, &message, first, second));
-    }
-    false
-}
-
-fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, second: &Evidence<'_>) -> Finding {
-    /// How many paths a finding shows.
-    const PATHS: usize = 10;
-    let materials = first.link.materials.differences(&second.link.materials, PATHS);
-    let mut paths = first.link.products.differences(&second.link.products, PATHS);
-    // The first path in order, on the side on which it differs.
-    let mut side = Side::Products;
-    for path in materials {
-        index::insert(&mut paths, path.clone());
-        if paths.first() == Some(&path) {
-            side = Side::Materials;
-        }
-    }
-    let artifact = paths.first().cloned().unwrap_or_default();
-    let says = |evidence: &Evidence<'_>| {
-        let there = flow::side_of(&evidence.link, side).get(&artifact);
-        let digests = there.map_or_else(|| "nothing".to_owned(), |artifact| artifact.digests.show());
-        format!("{digests} in {}", evidence.document)
-    };
-    Finding::new(
-        code,
-        at,
-        format!(
-            "{message} differ in {}",
-            paths
-                .iter()
-                .map(|path| format!("`{}`", crate::verdict::shown(path)))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-    )
-    .document(second.document)
-    .artifact(&artifact)
-    .expected(&says(first))
-    .found(&says(second))
-}
-
-/// A command that is not the expected one, or did not return 0.
-fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<'_>, at: &[String]) {
-    let link = &evidence.link;
-    if !step.command.is_empty()
-        && step
-            .command
-            .iter()
-            .map(String::as_str)
-            .ne(link.command.iter().map(AsRef::as_ref))
-    {
-        judgement.warnings.push(
-            Finding::new(
-                Code::CommandDiffers,
-                at,
-                format!(
-                    "in `{}`, step `{}` ran another command than the layout expects",
-                    evidence.document, step.name
-                ),
-            )
-            .document(evidence.document)
-            .expected(&step.command.join(" "))
-            .found(&link.command.join(" ")),
-        );
-    }
-    if let ReturnValue::Other(value) = &link.return_value {
-        judgement.warnings.push(
-            Finding::new(
-                Code::StepCommandFailed,
-                at,
-                format!(
-                    "in `{}`, the command of step `{}` returned {value}, not 0",
-                    evidence.document, step.name
-                ),
-            )
-            .document(evidence.document)
-            .expected("0")
-            .found(value),
-        );
-    }
-}
-
 /// Lists what no rule consumed.
 fn unconstrained(judgement: &mut Judgement<'_>, left: &[usize], link: &Link<'_>, side: Side, at: &[String]) {
     let list = flow::artifacts(link, side);
@@ -1040,50 +838,6 @@ fn named<'l, 'e>(layout: &'l Layout, counted: &'l [Option<Evidence<'e>>]) -> Vec
 /// The name of a step that was not counted.
 fn not_counted<'l>((evidence, step): (&Option<Evidence<'_>>, &'l Step)) -> Option<&'l str> {
     evidence.is_none().then_some(step.name.as_str())
-}
-
-fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]) -> StepReport {
-    let mut signers: Vec<Signer> = Vec::new();
-    for evidence in evidence {
-        for key in evidence.signers.iter().filter_map(|&key| step.authorised.get(key)) {
-            let key = key_report(key);
-            if !signers.iter().any(|signer| signer.key == key) {
-                signers.push(Signer {
-                    key,
-                    document: evidence.document.to_owned(),
-                    sublayout: evidence.sublayout,
-                });
-            }
-        }
-    }
-    let missing = step
-        .authorised
-        .iter()
-        .map(key_report)
-        .filter(|key| !signers.iter().any(|signer| signer.key == *key));
-    let count = |side| {
-        evidence
-            .first()
-            .map_or(0, |evidence| flow::artifacts(&evidence.link, side).len() as u64)
-    };
-    StepReport {
-        at: standing.at.clone(),
-        name: step.name.clone(),
-        verified: false,
-        threshold: step.threshold,
-        missing: missing.collect(),
-        signers,
-        materials: count(Side::Materials),
-        products: count(Side::Products),
-    }
-}
-
-/// A key as verdicts name it.
-fn key_report(key: &crate::layout::AuthorisedKey) -> KeyReport {
-    KeyReport {
-        label: key.label.clone(),
-        fingerprint: key.fingerprint.clone(),
-    }
 }
 
 /// The step or inspection of a place.

@@ -36,6 +36,7 @@ pub mod request;
 pub mod rule;
 pub mod signature;
 pub mod subject;
+mod threshold;
 pub mod trust;
 pub mod verdict;
 pub mod verify;

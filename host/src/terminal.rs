@@ -46,6 +46,20 @@ pub fn print(line: impl Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Text by others in which no character moves a cursor, changes a colour or turns the direction of writing.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character != '\t' && (character.is_control() || turns) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Counts work as it is done, and draws a bar if that takes long and someone is watching.
 #[derive(Debug)]
 pub struct Progress {
@@ -93,5 +107,16 @@ impl Drop for Progress {
             // A bar that could not be drawn is no reason to fail.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_does_nothing_to_a_terminal() {
+        assert_eq!(harmless("a\tb\u{e9}"), "a\tb\u{e9}");
+        assert_eq!(harmless("\u{1b}[31mred\u{202e}\r"), "\\u{1b}[31mred\\u{202e}\\u{d}");
     }
 }

@@ -19,8 +19,8 @@ def nothing_left(workspace: Path) -> bool:
 def verify(token: Token, workspace: Path, *more: str, code: int | None):
     begins = time.monotonic()
     done = token.linkgate(
-        *("verify", "-l", "layout.json", "-d", "links", "-k", "hsm:owner.pub", "--format", "json"),
-        *("--pkcs11-timeout", SECONDS, *more),
+        *("verify", "-l", "layout.json", "-d", "links", "--format", "json", "--pkcs11-timeout", SECONDS),
+        *("-k", "hsm:owner.pub", *more),
         cwd=workspace,
         code=code,
     )
@@ -71,6 +71,17 @@ def test_a_functionary_s_token_that_hangs(chain: Token, workspace: Path, faulty)
     faulty(C_VerifyInit="0x30 1000 1")
     answer = json.loads(verify(chain, workspace, "--hsm-verify", code=2).stdout)
     assert answer["code"] == "signature-unchecked" and "key `builder-key`" in answer["message"]
+
+
+def test_what_hangs_is_asked_once_and_every_key_named(chain: Token, workspace: Path, faulty):
+    chain.linkgate("hsm", "public", "owner", "-o", "owner.pub", cwd=workspace)
+    chain.linkgate("keygen", "-t", "ecdsa", "--hsm", "second", cwd=workspace)
+    chain.linkgate("sign", "-f", "layout.json", "-k", "hsm:second", "--append", cwd=workspace)
+    faults = faulty(C_Verify="hang")
+    answer = verify(chain, workspace, "hsm:second.pub", code=2).stdout
+    assert "key `owner`: no answer within 1 s" in answer
+    assert "key `second`: not asked, for it gave no answer within 1 s before" in answer
+    assert (faults / "calls").read_text().count("C_Verify\n") == 1
 
 
 @pytest.mark.parametrize("code", ["0xb3", "0x32", "0x101", "0x82"])

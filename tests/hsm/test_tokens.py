@@ -280,6 +280,68 @@ def test_the_command_never_sees_the_pin(token: Token, workspace: Path):
     assert "PKCS11_PIN" not in link.read_text() + told.stdout + told.stderr
 
 
+def test_no_process_of_the_user_reads_the_pin(tmp_path_factory):
+    """Nor the password of key files: they stand in linkgate's own environment, which the command is no reader of."""
+    import shutil
+    import subprocess
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o777)
+        # Root reads everything.
+        user = {"user": 65534} if os.geteuid() == 0 else {}
+        shutil.copy(required("LINKGATE"), folder / "linkgate")
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+        subprocess.run(["./linkgate", "keygen", "-n", "k"], cwd=folder, env=environment, check=True, **user)
+        spy = "tr '\\0' '\\n' < /proc/$PPID/environ; env"
+        done = subprocess.run(
+            ["./linkgate", "run", "-n", "s", "-k", "k", "--record-failure", "--", "sh", "-c", spy],
+            cwd=folder,
+            env={**environment, "PKCS11_PIN": "secret-pin", "LINKGATE_KEY_PASSWORD": "secret-password"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **user,
+        )
+        assert "HOME=" in done.stdout and "secret" not in done.stdout + done.stderr, done.stdout + done.stderr
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_key_is_made_in_the_token_that_is_named(token: Token, workspace: Path):
+    made = token.linkgate("keygen", "-t", "ecdsa", "--hsm", "pkcs11:token=builder;object=k", cwd=workspace)
+    assert "made the key `k` in token `builder`" in made.stderr
+    token.linkgate("hsm", "public", "k", cwd=workspace)
+    for text, why in [
+        ("pkcs11:token=other;object=j", "no token is token=other"),
+        ("pkcs11:object=j;id=%01", "is drawn"),
+        ("pkcs11:id=%01", "needs a label"),
+        ("j.pub", "both halves are made"),
+        ("", "a label is missing"),
+    ]:
+        refused = token.linkgate("keygen", "-t", "ecdsa", "--hsm", text, cwd=workspace, code=2)
+        assert why in refused.stderr, refused.stderr
+
+
+def test_the_pin_file_is_no_artifact(token: Token, workspace: Path):
+    token.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    for name in ("pin", "source"):
+        (workspace / name).write_text(PIN)
+    for number, record in enumerate(
+        [
+            ("-k", "hsm:k", "--pkcs11-pin-file", "pin"),
+            ("-k", f"pkcs11:object=k?pin-source={workspace}/source", "--pkcs11-pin-file", "pin"),
+        ]
+    ):
+        token.linkgate("record", *record, "start", f"s{number}", cwd=workspace)
+        token.linkgate("record", *record, "stop", f"s{number}", cwd=workspace)
+    recorded = [set(json.loads(link.read_text())["signed"]["materials"]) for link in sorted(workspace.glob("s*.link"))]
+    assert recorded[0] >= {"source", "src/main.c"} and "pin" not in recorded[0]
+    assert "src/main.c" in recorded[1] and not {"pin", "source"} & recorded[1]
+
+
 def test_where_the_pin_comes_from(token: Token, workspace: Path):
     token.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
     (workspace / "pin").write_text(PIN)

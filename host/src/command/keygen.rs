@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::cli::UsageError;
 use crate::file::{self, Mode, WriteError};
 use crate::key::{PASSWORD_VARIABLE, Password, prompt};
-use crate::signer::pkcs11::{self, NewKey};
+use crate::signer::pkcs11::{self, NewKey, Reference};
 use crate::signer::{FileSigner, Signer as _};
 use crate::terminal;
 
@@ -130,19 +130,35 @@ fn in_token(args: &Args, label: &str, public: Option<PathBuf>) -> anyhow::Result
     if let Some(folder) = public.as_deref().and_then(Path::parent) {
         file::check_folder(folder)?;
     }
-    let label = label.strip_prefix("hsm:").unwrap_or(label);
-    if label.is_empty() || label.strip_suffix(".pub").is_some() {
-        let message = format!("`{label}` cannot be the label of a key: it would be taken for a public half");
-        return Err(UsageError(message).into());
-    }
-    let (token, key) = pkcs11::generate(label, args.new_key(), &args.tokens)?;
-    terminal::note(format_args!("made the key `{label}` in {token}: sign with hsm:{label}"));
+    let reference = new_reference(label)?;
+    let label = reference.name();
+    let (token, key) = pkcs11::generate(&reference, &label, args.new_key(), &args.tokens)?;
+    terminal::note(format_args!(
+        "made the key `{label}` in {token}: sign with {}",
+        reference.text
+    ));
     if let Some(public) = public {
         file::write_new(&public, key.spki_pem().as_bytes(), Mode::Public)?;
         terminal::note(format_args!("wrote {}", public.display()));
     }
     terminal::print(key.keyid())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where a new key goes: a label, or a reference to one.
+fn new_reference(text: &str) -> anyhow::Result<Reference> {
+    let usage = |problem: &str| Err(UsageError(format!("--hsm `{}`: {problem}", Reference::shown(text))).into());
+    let reference = if Reference::is_meant(text) {
+        Reference::parse(text)?
+    } else {
+        Reference::parse(&format!("hsm:{text}"))?
+    };
+    match (&reference.label, reference.id.is_some(), reference.half) {
+        (None, ..) => usage("a new key needs a label"),
+        (_, true, _) => usage("a new key's id is drawn, and cannot be chosen"),
+        (_, _, Some(_)) => usage("both halves are made: name neither"),
+        (Some(_), false, None) => Ok(reference),
+    }
 }
 
 impl Args {

@@ -195,7 +195,7 @@ impl Args {
         recording::artifacts(&[".".to_owned()], &[], &options, self.talk)
     }
 
-    /// Patterns for the signing key and its public half, if they lie in the folder that is recorded.
+    /// Patterns for the signing key and its public half, or the file with its PIN, if they lie in the folder that is recorded.
     fn key_patterns(&self) -> Vec<String> {
         let base = self.recording.base();
         let base = if base.as_os_str().is_empty() {
@@ -203,16 +203,18 @@ impl Args {
         } else {
             base
         };
-        let (Some(key), Ok(base)) = (&self.signing.key, fs::canonicalize(base)) else {
+        let Ok(base) = fs::canonicalize(base) else {
             return Vec::new();
         };
-        let inside = fs::canonicalize(key)
-            .ok()
-            .and_then(|key| key.strip_prefix(base).map(Path::to_owned).ok());
-        inside.as_deref().and_then(Path::to_str).map_or_else(Vec::new, |key| {
-            let key = escape(key);
-            vec![format!("/{key}"), format!("/{key}.pub")]
-        })
+        let mut patterns = Vec::new();
+        for file in self.signing.secret_files() {
+            let file = fs::canonicalize(file).unwrap_or_default();
+            if let Some(inside) = file.strip_prefix(&base).ok().and_then(Path::to_str) {
+                let inside = escape(inside);
+                patterns.extend([format!("/{inside}"), format!("/{inside}.pub")]);
+            }
+        }
+        patterns
     }
 }
 

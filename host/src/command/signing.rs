@@ -1,8 +1,11 @@
 //! The options that name a signing key.
 
+use std::path::PathBuf;
+
 use crate::cli::{Called, UsageError};
 use crate::key::Password;
-use crate::signer::{self, Signer, pkcs11};
+use crate::signer::pkcs11::{self, Reference};
+use crate::signer::{self, Signer};
 
 /// Whose key signs.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,16 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The files that signing needs and nobody else may have: the key, or its token's PIN.
+    pub(crate) fn secret_files(&self) -> Vec<PathBuf> {
+        let key = self.key.as_deref().and_then(|key| match Reference::parse(key) {
+            _ if !Reference::is_meant(key) => Some(key.into()),
+            Ok(reference) => reference.pin_source,
+            Err(_) => None,
+        });
+        key.into_iter().chain(self.tokens.pkcs11_pin_file.clone()).collect()
+    }
+
     /// Loads the key.
     pub(crate) fn signer(&self, called: Called) -> anyhow::Result<Box<dyn Signer>> {
         let usage = |what: &str| {

@@ -98,7 +98,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "[NAME=]sha256:HEX|FILE")]
     subject: Vec<String>,
 
-    /// A step whose products may be subjects; the last one if none is named.
+    /// A step whose products may be subjects; the last one if none is named, with what it passed on from others.
     #[arg(long, value_name = "STEP")]
     subject_step: Vec<String>,
 
@@ -110,7 +110,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Leave all signature checks to the component; slower, and the same verdict.
+    /// Leave all signature checks to the component; slower, and the same verdict. No token is asked then.
     #[arg(long)]
     pure: bool,
 
@@ -125,7 +125,7 @@ pub(crate) struct Args {
     output: Output,
 
     /// Let the token check every signature by a key that it holds, not only by those that are given as `hsm:LABEL`.
-    #[arg(long, help_heading = pkcs11::HEADING)]
+    #[arg(long, help_heading = pkcs11::HEADING, conflicts_with = "pure")]
     hsm_verify: bool,
 
     #[command(flatten)]
@@ -294,7 +294,7 @@ impl Checks {
 impl KeyFiles {
     fn read(args: &Args) -> anyhow::Result<Self> {
         let mut checks = Checks::default();
-        if args.hsm_verify && !args.pure {
+        if args.hsm_verify {
             for key in pkcs11::all(&args.tokens)? {
                 checks.0.add_found(key);
             }

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::key::PASSWORD_VARIABLE;
 use crate::signer::pkcs11::PIN_VARIABLE;
 
 /// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
@@ -138,13 +139,26 @@ impl Stream {
     }
 }
 
+/// Keeps a command from what unlocks keys, for with it anything could be signed: in its own environment, and in that of
+/// this process, which is there for a user's processes to read.
+fn keep_secrets(command: &mut Command) {
+    const SECRETS: [&str; 2] = [PIN_VARIABLE, PASSWORD_VARIABLE];
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
+    #[cfg(target_os = "linux")]
+    if SECRETS.iter().any(|secret| std::env::var_os(secret).is_some()) {
+        // Where the system refuses, the command sees no more than any other of the user's.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+}
+
 /// Runs a command to its end.
 pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandError> {
     let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    // Whoever has the PIN can sign anything: it is for this program, not for what it runs.
-    command.env_remove(PIN_VARIABLE);
+    keep_secrets(&mut command);
     if let Some(folder) = options.folder {
         command.current_dir(folder);
     }

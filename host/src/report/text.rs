@@ -138,8 +138,14 @@ impl Page<'_> {
         for subject in &verdict.subjects {
             writeln!(
                 self.out,
-                "Subject found: {} of step '{}'",
-                subject.artifact, subject.step
+                "Subject found: {} {} step '{}'",
+                subject.artifact,
+                if subject.list == "materials" {
+                    "passed on by"
+                } else {
+                    "of"
+                },
+                subject.step
             )?;
         }
         writeln!(self.out, "No modifications detected")?;
@@ -286,7 +292,8 @@ impl Page<'_> {
         let output = self.known.outputs.get(&finding.at).map_or("", String::as_str);
         let lines: Vec<&str> = output.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(OUTPUT_LINES)) {
-            writeln!(self.out, "  | {}", harmless(line))?;
+            let line: String = line.chars().take(OUTPUT_CHARACTERS).collect();
+            writeln!(self.out, "  | {}", crate::terminal::harmless(&line))?;
         }
         Ok(())
     }
@@ -326,7 +333,7 @@ impl Page<'_> {
             if verdict.warnings.iter().chain(&verdict.findings).any(is_there) {
                 writeln!(
                     self.out,
-                    "  not counted: {document} of {who}; what is said of it here tells why"
+                    "  not counted: {document}, which should be by {who}; the warning about it tells why"
                 )?;
             } else {
                 writeln!(self.out, "  missing:  {document}, which {who} could sign")?;
@@ -336,36 +343,10 @@ impl Page<'_> {
     }
 }
 
-/// A line in which no character moves a cursor, changes a colour or turns the direction of writing.
-fn harmless(line: &str) -> String {
-    let mut shown = String::new();
-    for character in line.chars().take(OUTPUT_CHARACTERS) {
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character != '\t' && (character.is_control() || turns) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
 fn path(at: &[String], name: &str) -> String {
     at.iter()
         .map(String::as_str)
         .chain([name])
         .collect::<Vec<_>>()
         .join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn output_that_does_nothing_to_a_terminal() {
-        assert_eq!(harmless("a\tb\u{e9}"), "a\tb\u{e9}");
-        assert_eq!(harmless("\u{1b}[31mred\u{202e}\r"), "\\u{1b}[31mred\\u{202e}\\u{d}");
-        assert_eq!(harmless(&"x".repeat(5000)).len(), OUTPUT_CHARACTERS);
-    }
 }

@@ -88,8 +88,8 @@ pub fn all(_: &Options) -> Result<Vec<TokenKey>, TokenError> {
 }
 
 /// Would make a key pair.
-pub fn generate(label: &str, _: NewKey, _: &Options) -> Result<(String, PublicKey), TokenError> {
-    Err(TokenError::NotBuilt(format!("hsm:{label}")))
+pub fn generate(reference: &Reference, _: &str, _: NewKey, _: &Options) -> Result<(String, PublicKey), TokenError> {
+    Err(TokenError::NotBuilt(Reference::shown(&reference.text)))
 }
 
 /// What the tokens would hold.

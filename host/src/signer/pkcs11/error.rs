@@ -18,7 +18,7 @@ pub enum TokenError {
     Reference(#[from] ReferenceError),
     /// No module is named.
     #[error(
-        "`{0}` is in a hardware token: name the token's PKCS#11 module with --pkcs11-module or PKCS11_MODULE, such as /usr/lib/softhsm/libsofthsm2.so"
+        "`{0}` needs the PKCS#11 module of a hardware token: name it with --pkcs11-module or PKCS11_MODULE, such as /usr/lib/softhsm/libsofthsm2.so"
     )]
     NoModule(String),
     /// The module's file cannot be loaded, or is no module.
@@ -46,6 +46,16 @@ pub enum TokenError {
     /// The module did not return in time. It is not asked again.
     #[error("{token}{key}: no answer within {} s; it is not asked again", limit.as_secs_f32())]
     TimedOut {
+        /// Which token.
+        token: String,
+        /// The key's label after `, key `, or nothing.
+        key: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// It did not return in time before, and is not asked again.
+    #[error("{token}{key}: not asked, for it gave no answer within {} s before", limit.as_secs_f32())]
+    GivenUp {
         /// Which token.
         token: String,
         /// The key's label after `, key `, or nothing.
@@ -163,7 +173,7 @@ pub enum TokenError {
     },
     /// There is no PIN.
     #[error(
-        "{token} needs its PIN: set PKCS11_PIN, name a file that holds it with --pkcs11-pin-file, or call linkgate on a terminal"
+        "{token} needs its PIN: set PKCS11_PIN, name a file that holds it with --pkcs11-pin-file, or have it asked for, with a terminal as the input"
     )]
     NoPin {
         /// Which token.

@@ -13,13 +13,15 @@ use super::options::Options;
 use super::reference::Reference;
 use super::token::{Fault, Need, Seat};
 
-/// Makes a key pair under a label that no key in the token has, and returns the token's name and the public half.
-pub(super) fn generate(label: &str, key: NewKey, options: &Options) -> Result<(String, PublicKey), TokenError> {
-    let reference = Reference {
-        text: format!("hsm:{label}"),
-        label: Some(label.to_owned()),
-        ..Reference::default()
-    };
+/// Makes a key pair under a label that no key in the token has, and returns the token's name and the public half. The
+/// reference says which token and which label; the id is drawn.
+pub(super) fn generate(
+    reference: &Reference,
+    label: &str,
+    key: NewKey,
+    options: &Options,
+) -> Result<(String, PublicKey), TokenError> {
+    let reference = reference.clone();
     let token = Library::named(&reference, options)?.token(&reference, options)?;
     let (shown, label) = (token.shown(), label.to_owned());
     let public = token.call(Need::Making, &label.clone(), move |seat| {

@@ -220,7 +220,7 @@ fn fits(reference: &Reference, slotted: &Slotted) -> bool {
 /// The token of that slot number, else of that index. Modules number slots in their own ways (`SoftHSM` by chance), so
 /// that people count them; where a number means one token as number and another as index, the number decides.
 fn chosen(slots: &[Slotted], slot: &str) -> Result<Vec<Slotted>, TokenError> {
-    let digits = slot.strip_prefix("0x");
+    let digits = slot.strip_prefix("0x").or_else(|| slot.strip_prefix("0X"));
     let number = match digits {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => slot.parse(),

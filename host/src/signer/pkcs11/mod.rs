@@ -65,9 +65,15 @@ mod present {
         TokenKey::all(options)
     }
 
-    /// Makes a key pair under a new label; returns what the token is called, and the public half.
-    pub fn generate(label: &str, key: NewKey, options: &Options) -> Result<(String, PublicKey), TokenError> {
-        super::generate::generate(label, key, options)
+    /// Makes a key pair under a new label, in the token that a reference means; returns what the token is called, and the
+    /// public half.
+    pub fn generate(
+        reference: &Reference,
+        label: &str,
+        key: NewKey,
+        options: &Options,
+    ) -> Result<(String, PublicKey), TokenError> {
+        super::generate::generate(reference, label, key, options)
     }
 
     /// What the tokens that the options mean hold, private keys too after a login.

@@ -100,7 +100,7 @@ impl Identity {
 
     /// The label as messages show it.
     pub(super) fn name(&self) -> String {
-        String::from_utf8_lossy(&self.label).trim_end_matches('\0').to_owned()
+        crate::terminal::harmless(String::from_utf8_lossy(&self.label).trim_end_matches('\0'))
     }
 
     /// A reference to it.

@@ -42,8 +42,8 @@ pub(super) struct Token {
     limit_of_making: Duration,
     idle: Mutex<Vec<Seat>>,
     access: Mutex<Access>,
-    /// Why it is not asked any more.
-    given_up: OnceLock<TokenError>,
+    /// Set when it is not asked any more: how long it was waited for.
+    given_up: OnceLock<Duration>,
 }
 
 /// Held by the thread that asks a person for a PIN.
@@ -223,8 +223,19 @@ impl Token {
         key: &str,
         call: impl Fn(&Seat) -> Result<R, Fault> + Send + 'static,
     ) -> Result<R, TokenError> {
-        if let Some(given_up) = self.given_up.get() {
-            return Err(given_up.clone());
+        let named = || {
+            if key.is_empty() {
+                String::new()
+            } else {
+                format!(", key `{key}`")
+            }
+        };
+        if let Some(limit) = self.given_up.get() {
+            return Err(TokenError::GivenUp {
+                token: self.shown(),
+                key: named(),
+                limit: *limit,
+            });
         }
         if need != Need::Public && self.needs_login && !self.own_keypad {
             self.ask_for_pin()?;
@@ -236,18 +247,13 @@ impl Token {
         };
         let (token, name) = (Arc::clone(self), key.to_owned());
         within(limit, move || token.answer(need, &name, call)).unwrap_or_else(|| {
-            let error = TokenError::TimedOut {
-                token: self.shown(),
-                key: if key.is_empty() {
-                    String::new()
-                } else {
-                    format!(", key `{key}`")
-                },
-                limit,
-            };
             // Whoever waits for the same token would wait in vain, once for every signature.
-            let _ = self.given_up.set(error.clone());
-            Err(error)
+            let _ = self.given_up.set(limit);
+            Err(TokenError::TimedOut {
+                token: self.shown(),
+                key: named(),
+                limit,
+            })
         })
     }
 
