@@ -294,6 +294,41 @@ def test_the_token_is_taken_away_while_the_step_runs(softhsm: Token, workspace: 
     assert nothing_left(workspace)
 
 
+@pytest.mark.parametrize(("signal", "said"), [("KILL", "CKR_DEVICE_ERROR"), ("STOP", "no answer within 1 s")])
+def test_the_token_is_in_a_process_that_is_killed_or_stopped(softhsm: Token, workspace: Path, signal: str, said: str):
+    """p11-kit lends the token from a process of its own."""
+    import glob
+    import os
+    import subprocess
+
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    (client,) = glob.glob("/usr/lib/*/pkcs11/p11-kit-client.so")
+    socket = softhsm.folder / "socket"
+    lending = ["p11-kit", "server", "-f", "-n", socket, "--provider", softhsm.module, "pkcs11:token=builder"]
+    server = subprocess.Popen(lending, env=softhsm.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        begins = time.monotonic()
+        while not socket.exists():
+            assert time.monotonic() - begins < BOUND and server.poll() is None
+            time.sleep(0.02)
+        softhsm.environment |= {"PKCS11_MODULE": client, "P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"}
+        run = ("run", "-n", "s", "-k", "hsm:k", "-d", "links", "--pkcs11-timeout", SECONDS, "--")
+        softhsm.linkgate(*run, "true", cwd=workspace)
+        (link,) = (workspace / "links").iterdir()
+        link.unlink()
+        # The process that serves this run is a child of the server.
+        done = softhsm.linkgate(*run, "pkill", f"-{signal}", "-P", server.pid, cwd=workspace, code=2)
+        assert time.monotonic() - begins < BOUND
+        assert "token `builder`" in done.stderr and said in done.stderr, done.stderr
+        assert nothing_left(workspace)
+    finally:
+        subprocess.run(["pkill", "-KILL", "-P", str(server.pid)], check=False)
+        server.kill()
+        server.wait(PATIENCE)
+        if os.path.exists(socket):
+            os.unlink(socket)
+
+
 def test_the_token_is_taken_away_between_start_and_stop(softhsm: Token, workspace: Path):
     softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
     softhsm.linkgate("record", "-k", "hsm:k", "-d", "links", "start", "s", "-m", "src", cwd=workspace)

@@ -82,8 +82,8 @@ def test_the_private_half_never_leaves(token: Token, workspace: Path, kind: str)
     assert "has a key `k` already" in again.stderr
 
 
-def test_recorded_in_two_calls(token: Token, workspace: Path):
-    token.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+def test_recorded_in_two_calls(token: Token, workspace: Path, kind: str):
+    token.linkgate("keygen", *KINDS[kind], "--hsm", "k", cwd=workspace)
     token.linkgate("record", "-k", "hsm:k", "-d", "links", "start", "build", "-m", "src/", cwd=workspace)
     token.linkgate("record", "-k", "hsm:k", "-d", "links", "stop", "build", "-p", "src/", cwd=workspace)
     (link,) = (workspace / "links").iterdir()
