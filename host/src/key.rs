@@ -16,6 +16,8 @@ use linkgate_verifier::key::{KeyError, PublicKey, Scheme};
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::terminal::Hidden;
+
 mod asn1;
 
 use asn1::Encryption;
@@ -133,6 +135,8 @@ impl Password {
 
 /// A password typed on the terminal, without an echo.
 pub(crate) fn prompt(text: &str) -> Result<Zeroizing<String>, std::io::Error> {
+    // Before the prompt is there, so that nothing typed in a hurry is seen either.
+    let _hidden = Hidden::start();
     rpassword::prompt_password(text).map(Zeroizing::new)
 }
 

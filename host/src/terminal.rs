@@ -3,6 +3,7 @@
 //! Colour and progress appear only on a terminal (and not where `NO_COLOR` is set); a log gets plain lines.
 
 use std::fmt::{Arguments, Display};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,9 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -58,6 +62,58 @@ pub fn harmless(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A terminal that does not show what is typed for as long as this lives. It shows it again, too, when the process is
+/// interrupted meanwhile.
+pub struct Hidden {
+    terminal: File,
+    before: Termios,
+    interrupted: signal_hook::iterator::Handle,
+    watching: Option<JoinHandle<()>>,
+}
+
+impl Hidden {
+    /// Hides what is typed on the process's terminal; nothing if it has none.
+    pub fn start() -> Option<Self> {
+        let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
+        let before = tcgetattr(&terminal).ok()?;
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).ok()?;
+        let mut hiding = before.clone();
+        hiding.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Now, &hiding).ok()?;
+        let interrupted = signals.handle();
+        let watching = terminal.try_clone().ok().map(|terminal| {
+            let before = before.clone();
+            thread::spawn(move || {
+                let mut signal = signals.forever().next();
+                if signal.is_none() {
+                    // It may have come with the end: what was interrupted ends first.
+                    signal = signals.pending().next();
+                }
+                if let Some(signal) = signal {
+                    let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            })
+        });
+        Some(Self {
+            terminal,
+            before,
+            interrupted,
+            watching,
+        })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.interrupted.close();
+        if let Some(watching) = self.watching.take() {
+            let _ = watching.join();
+        }
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
 }
 
 /// Counts work as it is done, and draws a bar if that takes long and someone is watching.

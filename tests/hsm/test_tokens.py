@@ -356,6 +356,42 @@ def test_where_the_pin_comes_from(token: Token, workspace: Path):
     token.linkgate("hsm", "public", "k", cwd=workspace, PKCS11_PIN="")
 
 
+@pytest.mark.parametrize(("typed", "status"), [(f"{PIN}\n", 0), ("\x03", 130)])
+def test_a_pin_that_is_typed_is_not_shown(softhsm: Token, workspace: Path, typed: str, status: int):
+    import pty
+    import select
+    import termios
+    import time
+
+    softhsm.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
+    # The shell itself outlives what is meant for linkgate.
+    script = 'trap : INT; cd "$1" && "$0" run -n s -k hsm:k -x; echo "rc=$?"; stty -a'
+    child, terminal = pty.fork()
+    if child == 0:
+        environment = {**softhsm.environment, "PKCS11_PIN": "", "TERM": "dumb"}
+        os.execvpe("sh", ["sh", "-c", script, str(required("LINKGATE")), str(workspace)], environment)
+    shown, sent, ends = "", False, time.monotonic() + 60
+    while time.monotonic() < ends:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            read = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read.decode()
+        if "PIN of token `builder`" in shown and not sent:
+            sent = True
+            assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+            os.write(terminal, typed.encode())
+    os.waitpid(child, 0)
+    assert f"rc={status}" in shown and PIN not in shown.partition("PIN of")[2].partition("rc=")[0], shown
+    # The terminal shows what is typed again.
+    assert " echo " in shown.partition("rc=")[2].replace(";", " ").replace("\r\n", " "), shown
+    assert bool(list(workspace.glob("s.*.link"))) == (status == 0)
+
+
 def test_a_wrong_pin(token: Token, workspace: Path):
     token.linkgate("keygen", "-t", "ecdsa", "--hsm", "k", cwd=workspace)
     refused = token.linkgate("run", "-n", "s", "-k", "hsm:k", "-x", cwd=workspace, code=2, PKCS11_PIN="4321")
