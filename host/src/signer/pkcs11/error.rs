@@ -10,7 +10,7 @@ use super::reference::ReferenceError;
 pub enum TokenError {
     /// This program was built without PKCS#11.
     #[error(
-        "`{0}` is in a hardware token, and this linkgate was built without them: build it with `cargo install --path host --features pkcs11`"
+        "`{0}` needs hardware tokens, and this linkgate was built without them: build it with `cargo install --path host --features pkcs11`"
     )]
     NotBuilt(String),
     /// The reference names no key.
