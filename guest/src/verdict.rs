@@ -406,7 +406,7 @@ impl Finding {
 }
 
 /// As much of a value as a verdict shows.
-pub(crate) fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     if value.chars().nth(limits::SHOWN).is_none() {
         return value.to_owned();
     }

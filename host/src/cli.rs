@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use crate::command::{
-    aliases, completions, component, demo, hsm, key, keygen, man, match_products, mock, record, run, sign, verify,
-    version,
+    aliases, attach, completions, component, demo, fetch, hsm, key, keygen, man, match_products, mock, record, run,
+    serve, sign, verify, version,
 };
 use crate::signer::pkcs11;
 use crate::terminal;
@@ -41,12 +41,18 @@ enum Verb {
     MatchProducts(match_products::Args),
     /// Sign a layout or link, or check its signatures.
     Sign(sign::Args),
+    /// Attach links to an image in a registry.
+    Attach(attach::Args),
+    /// Fetch the links that are attached to an image.
+    Fetch(fetch::Args),
     /// Make a key pair.
     Keygen(keygen::Args),
     /// Look at keys.
     Key(key::Args),
     /// Look at hardware tokens and their keys.
     Hsm(hsm::Args),
+    /// Answer Kubernetes, Gatekeeper, OPA, Kyverno and Envoy: may this artifact run, or be pulled?
+    Serve(serve::Args),
     /// Make links by which this program takes the place of in-toto's tools.
     InstallAliases(aliases::Args),
     /// See the whole story: keys, a layout, steps, an accept and a reject, on real files in a new folder.
@@ -253,9 +259,12 @@ fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Mock(args) => mock::run(&args),
         Verb::MatchProducts(args) => match_products::run(&args, Called::Linkgate),
         Verb::Sign(args) => sign::run(&args, Called::Linkgate),
+        Verb::Attach(args) => attach::run(&args),
+        Verb::Fetch(args) => fetch::run(&args),
         Verb::Keygen(args) => keygen::run(&args),
         Verb::Key(args) => key::run(&args),
         Verb::Hsm(args) => hsm::run(&args),
+        Verb::Serve(args) => serve::run(&args),
         Verb::InstallAliases(args) => aliases::run(&args),
         Verb::Completions(args) => completions::run(&args),
         Verb::Man(args) => man::run(&args),

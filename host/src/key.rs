@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use linkgate_verifier::canonical;
 use linkgate_verifier::envelope::decode_hex;
 use linkgate_verifier::key::{KeyError, PublicKey, Scheme};
+use linkgate_verifier::request;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -152,6 +153,18 @@ pub struct PublicKeyFile {
     pub keyid: Option<String>,
     /// The key.
     pub key: PublicKey,
+}
+
+impl PublicKeyFile {
+    /// The key as a request names it.
+    pub fn request_key(&self) -> request::Key {
+        request::Key::new(
+            self.keyid.clone(),
+            self.key.keytype().to_owned(),
+            self.key.scheme().name().to_owned(),
+            self.key.public_text(),
+        )
+    }
 }
 
 /// The encoding of a private key, decrypted.

@@ -6,6 +6,8 @@ mod command;
 pub mod draft;
 pub mod evidence;
 pub mod file;
+pub mod gate;
+pub mod image;
 pub mod inspection;
 pub mod key;
 pub mod metadata;

@@ -1,9 +1,11 @@
-//! One verb a file; what several verbs take stands in [`recording`] and [`signing`].
+//! One verb a file; what several verbs take stands in [`recording`], [`registries`] and [`signing`].
 
 pub(crate) mod aliases;
+pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod component;
 pub(crate) mod demo;
+pub(crate) mod fetch;
 pub(crate) mod hsm;
 pub(crate) mod key;
 pub(crate) mod keygen;
@@ -12,7 +14,9 @@ pub(crate) mod match_products;
 pub(crate) mod mock;
 pub(crate) mod record;
 mod recording;
+mod registries;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod sign;
 mod signing;
 pub(crate) mod verify;

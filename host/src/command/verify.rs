@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use anyhow::{Context as _, bail};
@@ -13,9 +12,10 @@ use clap::ValueEnum;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::layout::{Layout, Reading};
+use linkgate_verifier::limits;
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
-use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::request::{Content, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, Undecided};
 
 use super::quoted;
@@ -23,14 +23,14 @@ use crate::cli::{Called, UsageError};
 use crate::evidence::folder;
 use crate::file::{self, Mode};
 use crate::inspection::{self, Inspected};
-use crate::key::{self, PublicKeyFile};
+use crate::key::PublicKeyFile;
 use crate::receipt::{Receipt, Times};
 use crate::record::{hash, link};
 use crate::report::names::Names;
 use crate::report::text::{self, Detail, Known, SubjectFile};
 use crate::runtime::{Arithmetic, Bounds, Judged, Verifier};
-use crate::signer::pkcs11::{self, Reference, TokenChecker};
-use crate::signer::{self, SignerError};
+use crate::signer::keyring::Keyring;
+use crate::signer::pkcs11::{self, Reference};
 use crate::terminal;
 
 const EXAMPLES: &str = "\
@@ -220,7 +220,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         None => args.request(&keys)?,
     };
     let fetch = fetching.elapsed();
-    let arithmetic = std::mem::take(&mut keys.checks).arithmetic(args.pure);
+    let arithmetic = std::mem::take(&mut keys.keyring).arithmetic(args.pure);
     let verifier = Verifier::load(Bounds::default(), 1)?;
     let judging = Stopwatch::now();
     let mut judged = verifier.verify(&request, &arithmetic);
@@ -263,45 +263,18 @@ fn exit_code(answer: &Answer, called: Called) -> ExitCode {
 struct KeyFiles {
     owners: Vec<PublicKeyFile>,
     functionaries: Vec<PublicKeyFile>,
-    checks: Checks,
-}
-
-/// The keys whose tokens check their signatures.
-#[derive(Default)]
-struct Checks(TokenChecker);
-
-impl Checks {
-    /// The public keys of a file or token. By a token's own key the token checks.
-    fn read(&mut self, path: &Path, tokens: &pkcs11::Options) -> Result<Vec<PublicKeyFile>, SignerError> {
-        let Some(reference) = path.to_str().filter(|path| Reference::is_meant(path)) else {
-            return Ok(key::read_public(path)?);
-        };
-        let key = pkcs11::key(reference, tokens)?;
-        let file = signer::of_token(reference, &key);
-        self.0.add(key);
-        Ok(vec![file])
-    }
-
-    fn arithmetic(self, pure: bool) -> Arithmetic {
-        match (pure, self.0.is_empty()) {
-            (true, _) => Arithmetic::Pure,
-            (false, true) => Arithmetic::Native,
-            (false, false) => Arithmetic::Tokens(Arc::new(self.0)),
-        }
-    }
+    keyring: Keyring,
 }
 
 impl KeyFiles {
     fn read(args: &Args) -> anyhow::Result<Self> {
-        let mut checks = Checks::default();
+        let mut keyring = Keyring::default();
         if args.hsm_verify {
-            for key in pkcs11::all(&args.tokens)? {
-                checks.0.add_found(key);
-            }
+            keyring.add_all(&args.tokens)?;
         }
         let mut owners = Vec::new();
         for path in &args.key {
-            owners.extend(checks.read(path, &args.tokens)?);
+            owners.extend(keyring.read(path, &args.tokens)?);
         }
         let mut functionaries = Vec::new();
         for argument in &args.functionary_key {
@@ -309,7 +282,7 @@ impl KeyFiles {
                 Some((label, path)) if !Reference::is_meant(label) => (Some(label), path),
                 _ => (None, argument.as_str()),
             };
-            let read = checks.read(path.as_ref(), &args.tokens)?;
+            let read = keyring.read(path.as_ref(), &args.tokens)?;
             functionaries.extend(read.into_iter().map(|key| PublicKeyFile {
                 label: label.map_or_else(|| key.label.clone(), str::to_owned),
                 ..key
@@ -318,7 +291,7 @@ impl KeyFiles {
         Ok(Self {
             owners,
             functionaries,
-            checks,
+            keyring,
         })
     }
 
@@ -332,7 +305,7 @@ impl Args {
         let layout = self.layout.as_deref().context("no layout is given")?;
         let content =
             folder::read_file(layout).with_context(|| format!("cannot read the layout `{}`", layout.display()))?;
-        let evidence = folder::read(&self.links_dir)?;
+        let evidence = folder::read(&self.links_dir, limits::TOTAL_BYTES + 1)?;
         for path in evidence.empty {
             terminal::warning(format_args!("`{}` holds no link and is passed over", path.display()));
         }
@@ -341,11 +314,11 @@ impl Args {
             trust: if self.trust_layout {
                 let named = keys.functionaries.iter().map(|file| NamedKey {
                     label: file.label.clone(),
-                    key: request_key(file),
+                    key: file.request_key(),
                 });
                 Trust::Asserted(named.collect())
             } else {
-                Trust::SignedBy(keys.owners.iter().map(request_key).collect())
+                Trust::SignedBy(keys.owners.iter().map(PublicKeyFile::request_key).collect())
             },
             documents: evidence.documents,
             inspections: Vec::new(),
@@ -622,15 +595,6 @@ fn commands_that_differ(answer: &Answer) {
             warning.expected.as_deref().unwrap_or_default()
         ));
     }
-}
-
-fn request_key(file: &PublicKeyFile) -> Key {
-    Key::new(
-        file.keyid.clone(),
-        file.key.keytype().to_owned(),
-        file.key.scheme().name().to_owned(),
-        file.key.public_text(),
-    )
 }
 
 fn read_request(path: &Path) -> anyhow::Result<Request> {

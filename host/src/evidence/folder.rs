@@ -35,6 +35,9 @@ pub enum FolderError {
     /// More than a request may hold.
     #[error("`{}` holds more than {} links", .0.display(), limits::DOCUMENTS)]
     TooMany(PathBuf),
+    /// More bytes than are taken.
+    #[error("the links in `{}` have more bytes than are read", .0.display())]
+    TooMuch(PathBuf),
     /// So many entries that looking at them all would not end.
     #[error("`{}` and its subfolders hold more than {ENTRIES} files", .0.display())]
     TooLarge(PathBuf),
@@ -52,11 +55,17 @@ pub struct Evidence {
     pub empty: Vec<PathBuf>,
     /// How many entries were looked at.
     entries: usize,
+    /// How many bytes may still be read.
+    left: usize,
 }
 
-/// Reads the evidence of a folder. A file larger than the verifier takes is read as far as shows that.
-pub fn read(folder: &Path) -> Result<Evidence, FolderError> {
-    let mut evidence = Evidence::default();
+/// Reads the evidence of a folder, of at most so many bytes. A file larger than the verifier takes is read as far as shows
+/// that.
+pub fn read(folder: &Path, most: usize) -> Result<Evidence, FolderError> {
+    let mut evidence = Evidence {
+        left: most,
+        ..Evidence::default()
+    };
     collect(folder, folder, "", 0, &mut evidence)?;
     evidence.documents.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(evidence)
@@ -93,10 +102,14 @@ fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut 
                 path: path.clone(),
                 cause,
             })? {
-                Some(bytes) => evidence.documents.push(Document {
-                    name: format!("{prefix}{name}"),
-                    content: Content(bytes),
-                }),
+                Some(bytes) => {
+                    let left = evidence.left.checked_sub(bytes.len());
+                    evidence.left = left.ok_or_else(|| FolderError::TooMuch(root.to_owned()))?;
+                    evidence.documents.push(Document {
+                        name: format!("{prefix}{name}"),
+                        content: Content(bytes),
+                    });
+                }
                 None => evidence.empty.push(path),
             }
         }
@@ -164,12 +177,12 @@ mod tests {
             0,
         )
         .unwrap();
-        let evidence = read(folder.path()).unwrap();
+        let evidence = read(folder.path(), 1 << 20).unwrap();
         assert_eq!(evidence.documents.len(), 1);
         assert_eq!(evidence.empty.len(), 3);
         // A circle of symbolic links cannot be opened, whoever tries.
         std::os::unix::fs::symlink("e.link", path("e.link")).unwrap();
-        assert!(matches!(read(folder.path()), Err(FolderError::File { .. })));
+        assert!(matches!(read(folder.path(), 1 << 20), Err(FolderError::File { .. })));
     }
 
     #[test]
@@ -187,19 +200,20 @@ mod tests {
         ] {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let names: Vec<String> = read(folder.path())
+        let names: Vec<String> = read(folder.path(), 1 << 20)
             .unwrap()
             .documents
             .into_iter()
             .map(|document| document.name)
             .collect();
         assert_eq!(names, [".hidden.link", "a.x.link", "b.link", "build.0a1b2c3d/c.link"]);
+        assert!(matches!(read(folder.path(), 30), Err(FolderError::TooMuch(_))));
     }
 
     #[test]
     fn a_folder_that_is_not_there() {
         assert!(matches!(
-            read(Path::new("/nonexistent")),
+            read(Path::new("/nonexistent"), 1),
             Err(FolderError::Folder { .. })
         ));
     }

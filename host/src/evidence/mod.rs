@@ -1,3 +1,196 @@
-//! Where evidence comes from.
+//! Where links come from.
+//!
+//! Nothing that a source says is believed: whoever can write to one can keep a chain from being accepted (by taking a
+//! link away, say) and can never make it accepted. What a source could not say is told from what it does not have: a
+//! registry that is down is no image without links.
 
+pub(crate) mod artifact;
+pub mod directory;
+mod disk;
+mod flight;
 pub mod folder;
+pub mod image_layout;
+pub mod manifest;
+pub mod registry;
+pub mod store;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use linkgate_verifier::request::{Content, Document};
+
+use crate::image::{Image, ManifestDigest};
+
+/// The artifact type, and the media type of layers, of what in-toto attests.
+pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// The media type under which cosign and its kin store DSSE envelopes.
+pub const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
+
+/// What evidence is sought about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct About {
+    /// The image; none for an artifact that is no image.
+    pub image: Option<Image>,
+    /// The artifact's name; of an image `REGISTRY/REPOSITORY`.
+    pub name: Option<String>,
+    /// Its digest.
+    pub digest: ManifestDigest,
+    /// The namespace that it is to run in, or empty.
+    pub namespace: String,
+}
+
+/// A piece of evidence that a source has: a link or a sublayout, by its digest.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Its path among the evidence, as [`Document::name`] has it.
+    pub name: String,
+    /// The step that it is said to be for, where the source says so. A hint: a wrong one leaves the piece out.
+    pub step: Option<String>,
+    /// The SHA-256 of its bytes.
+    pub digest: ManifestDigest,
+    /// Its bytes' number.
+    pub size: u64,
+    /// Its bytes, where listing already read them.
+    pub content: Option<Bytes>,
+    /// The repository that holds it, where a source has several.
+    pub at: Option<Image>,
+}
+
+/// Why a source could not say what it has. Nothing is known then.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{source_name}: {cause}")]
+pub struct SourceError {
+    /// What the source is called.
+    pub source_name: String,
+    /// What went wrong, in one line without secrets.
+    pub cause: String,
+}
+
+/// A future that any thread can carry on.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SourceError>> + Send + 'a>>;
+
+/// A place that holds evidence.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// What it is called in messages and metrics: its kind and place, no secrets.
+    fn name(&self) -> String;
+
+    /// By what of an artifact it finds its evidence: where that is equal, so is the list.
+    fn scope(&self, about: &About) -> String;
+
+    /// Lists what it has about an artifact, sublayouts' links included. None at all is no error.
+    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>>;
+
+    /// Brings a piece that was listed. The bytes have its digest.
+    fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes>;
+
+    /// The error that it could not say what it has.
+    fn failed(&self, cause: &dyn fmt::Display) -> SourceError {
+        SourceError {
+            source_name: self.name(),
+            cause: cause.to_string(),
+        }
+    }
+}
+
+impl Piece {
+    /// Whether a chain of these steps may need it. Left out is only what would have to be brought, and says of itself that it
+    /// is for another step: a file's name says nothing, and a link that is left out could be the one that contradicts.
+    pub fn may_be_for(&self, steps: &BTreeSet<String>) -> bool {
+        // What lies in a folder is for the steps of a sublayout.
+        let is_at_hand = self.content.is_some() || self.name.contains('/');
+        is_at_hand || self.step.as_ref().is_none_or(|step| steps.contains(step))
+    }
+}
+
+/// Pieces with their bytes as the documents of a request: equal ones once, names told apart, in an order that the
+/// sources do not choose.
+pub fn documents(mut pieces: Vec<(Piece, Bytes)>) -> Vec<Document> {
+    pieces.sort_by(|(a, _), (b, _)| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
+    pieces.dedup_by(|(a, _), (b, _)| a.name == b.name && a.digest == b.digest);
+    let mut taken = BTreeSet::new();
+    let mut documents = Vec::with_capacity(pieces.len());
+    for (piece, bytes) in pieces {
+        let mut name = piece.name;
+        // A link may have any name. None is left out, whatever somebody else called what stands beside it: one more link
+        // must never turn a reject into an accept.
+        while taken.contains(&name) {
+            let stem = name.strip_suffix(".link").unwrap_or(&name);
+            name = format!("{stem}.{}.link", piece.digest.hex());
+        }
+        taken.insert(name.clone());
+        documents.push(Document {
+            name,
+            content: Content(bytes.into()),
+        });
+    }
+    documents
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(name: &str, bytes: &'static [u8]) -> (Piece, Bytes) {
+        let piece = Piece {
+            name: name.to_owned(),
+            step: None,
+            digest: ManifestDigest::of(bytes),
+            size: bytes.len() as u64,
+            content: None,
+            at: None,
+        };
+        (piece, Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn only_its_own_word_leaves_a_piece_out() {
+        let steps: BTreeSet<String> = ["build".to_owned()].into();
+        let (mut piece, bytes) = piece("test.776a00e2.link", b"");
+        assert!(piece.may_be_for(&steps));
+        piece.step = Some("build".to_owned());
+        assert!(piece.may_be_for(&steps));
+        piece.step = Some("test".to_owned());
+        assert!(!piece.may_be_for(&steps));
+        let at_hand = Piece {
+            content: Some(bytes),
+            ..piece.clone()
+        };
+        assert!(at_hand.may_be_for(&steps));
+        piece.name = "build.776a00e2/test.0a1b2c3d.link".to_owned();
+        assert!(piece.may_be_for(&steps));
+    }
+
+    #[test]
+    fn equal_names_lose_nothing() {
+        let given = vec![piece("a.link", b"2"), piece("a.link", b"1"), piece("a.link", b"2")];
+        let names = |given| {
+            let documents = documents(given);
+            documents.into_iter().map(|document| document.name).collect::<Vec<_>>()
+        };
+        let told_apart = names(given.clone());
+        let hex = told_apart[1]
+            .strip_prefix("a.")
+            .and_then(|rest| rest.strip_suffix(".link"));
+        assert_eq!(told_apart[0], "a.link");
+        assert_eq!(hex.map(str::len), Some(64));
+        assert_eq!(told_apart, names(given.into_iter().rev().collect()));
+    }
+
+    #[test]
+    fn no_name_hides_a_document() {
+        // Whoever may add evidence knows under which name the second of two is kept, and takes it.
+        let (one, two) = (piece("a.link", b"1"), piece("a.link", b"2"));
+        for hidden in [&one, &two] {
+            let taken = format!("a.{}.link", hidden.0.digest.hex());
+            let given = vec![one.clone(), two.clone(), piece(&taken, b"3")];
+            let documents = documents(given);
+            let contents: BTreeSet<Vec<u8>> = documents.iter().map(|document| document.content.0.clone()).collect();
+            let names: BTreeSet<&str> = documents.iter().map(|document| document.name.as_str()).collect();
+            assert_eq!((contents.len(), names.len()), (3, 3), "{names:?}");
+        }
+    }
+}

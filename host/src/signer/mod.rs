@@ -7,6 +7,7 @@ use linkgate_verifier::key::{KeyError, PublicKey};
 use crate::key::{self, KeyFileError, Password, PublicKeyFile};
 
 mod file;
+pub mod keyring;
 pub mod pkcs11;
 
 pub use file::FileSigner;

@@ -1,0 +1,205 @@
+//! `linkgate fetch`
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use linkgate_verifier::limits;
+use linkgate_verifier::request::Document;
+
+use super::registries;
+use crate::evidence::registry::{self, Registry, RegistryEvidence};
+use crate::evidence::{self, About, Piece, Source as _, SourceError};
+use crate::file::{self, Mode, WriteError};
+use crate::image::{Image, ManifestDigest};
+use crate::terminal::{self, Progress};
+
+const EXAMPLES: &str = "\
+Examples:
+  linkgate fetch registry.example/app:1.2 links/
+      Writes what is attached to the image into a folder, which is made if it is missing.
+  linkgate fetch registry.example/app@sha256:9f86d0... links/ --force
+      Replaces files of the same name that are there and differ.
+  linkgate verify -l root.layout -k owner.pub --links-dir links/
+      Verifies it afterwards: before that, nothing that was fetched is believed.
+
+It is sought among the image's referrers, and under the tags `sha256-<digest>` and `sha256-<digest>.att`.
+
+Exit codes: 0 done, 1 nothing is attached, 2 anything else.";
+
+/// Blobs that are asked for at one time.
+const AT_ONCE: usize = 8;
+
+/// Arguments of `linkgate fetch`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The image, by its digest or a tag.
+    #[arg(value_name = "IMAGE")]
+    image: Image,
+
+    /// The folder that it goes into.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+
+    /// Look into this repository instead of the image's.
+    #[arg(long, value_name = "REPOSITORY")]
+    repository: Option<Image>,
+
+    /// Replace files that differ.
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    registries: registry::Options,
+}
+
+/// Fetches what is attached to an image.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let registry = Arc::new(Registry::new(&args.registries)?);
+    let documents = registries::block_on(documents(args, &registry))??;
+    if documents.is_empty() {
+        terminal::note(format_args!("no evidence is attached to {}", args.image));
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut targets = Vec::with_capacity(documents.len());
+    for document in &documents {
+        targets.push(target(&args.folder, document, args.force)?);
+    }
+    for (document, path) in documents.iter().zip(&targets) {
+        if let Some(path) = path {
+            file::make_folder(path.parent().unwrap_or(&args.folder))?;
+            file::replace(path, &document.content.0, Mode::Public)?;
+        }
+        terminal::print(terminal::harmless(&document.name))?;
+    }
+    let written = targets.iter().flatten().count();
+    let before = match documents.len() - written {
+        0 => String::new(),
+        before => format!("; {before} were there already"),
+    };
+    terminal::note(format_args!(
+        "wrote {written} files into {}{before}",
+        args.folder.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is attached to the image, as the documents of a request.
+async fn documents(args: &Args, registry: &Arc<Registry>) -> anyhow::Result<Vec<Document>> {
+    let about = about(args, registry).await?;
+    let source = RegistryEvidence::new(Arc::clone(registry), args.repository.clone());
+    let pieces = source.list(&about).await?;
+    if pieces.is_empty() && args.repository.is_none() && registry.manifest(&args.image).await?.is_none() {
+        bail!("there is no image `{}`", args.image);
+    }
+    let total: u64 = pieces.iter().map(|piece| piece.size).fold(0, u64::saturating_add);
+    if total > limits::TOTAL_BYTES as u64 {
+        bail!(
+            "what is attached has {total} bytes, more than the verifier takes: {}",
+            limits::TOTAL_BYTES
+        );
+    }
+    let progress = Progress::start("fetching", || total);
+    let fetched: Vec<(Piece, Bytes)> = stream::iter(pieces)
+        .map(|piece| async {
+            let bytes = source.fetch(&piece).await?;
+            progress.add(piece.size);
+            Ok::<_, SourceError>((piece, bytes))
+        })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(evidence::documents(fetched))
+}
+
+/// What evidence is sought about: a tag means what it means now.
+async fn about(args: &Args, registry: &Registry) -> anyhow::Result<About> {
+    let Some(digest) = known_digest(&args.image, registry).await? else {
+        bail!("there is no image `{}`", args.image);
+    };
+    if args.image.digest().is_none() {
+        terminal::note(format_args!("{} is {} now", args.image, args.image.at(digest.clone())));
+    }
+    Ok(About {
+        image: Some(args.image.at(digest.clone())),
+        name: Some(args.image.name()),
+        digest,
+        namespace: String::new(),
+    })
+}
+
+/// An image's digest, by which it is named or which its tag has.
+async fn known_digest(image: &Image, registry: &Registry) -> Result<Option<ManifestDigest>, SourceError> {
+    match image.digest() {
+        Some(digest) => Ok(Some(digest.clone())),
+        None => registry.resolve(image).await,
+    }
+}
+
+/// Where a document goes; nowhere if it is there already.
+fn target(folder: &Path, document: &Document, force: bool) -> anyhow::Result<Option<PathBuf>> {
+    let name = Path::new(&document.name);
+    if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+        bail!(
+            "`{}` is no name of a file in a folder",
+            terminal::harmless(&document.name)
+        );
+    }
+    let path = folder.join(name);
+    let between = name.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
+    if let Some(link) = between.map(|part| folder.join(part)).find(|part| part.is_symlink()) {
+        bail!(
+            "`{}` is a symbolic link, which may lead out of the folder; nothing was written",
+            link.display()
+        );
+    }
+    match fs::read(&path) {
+        Ok(there) if there == document.content.0 => Ok(None),
+        Ok(_) if !force => Err(WriteError::Exists(path)).context("nothing was written; --force replaces what differs"),
+        Err(error) if ![io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Err(error).with_context(|| format!("cannot read `{}`", path.display()))
+        }
+        Ok(_) | Err(_) => Ok(Some(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use linkgate_verifier::request::Content;
+
+    use super::*;
+
+    #[test]
+    fn never_outside_and_never_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, force| {
+            let content = Content(b"new".to_vec());
+            target(
+                folder.path(),
+                &Document {
+                    name: name.to_owned(),
+                    content,
+                },
+                force,
+            )
+            .map_err(|error| error.to_string())
+        };
+        assert_eq!(at("a/b.link", false), Ok(Some(folder.path().join("a/b.link"))));
+        for wrong in ["../x", "/etc/x", "a/../../x"] {
+            assert!(at(wrong, true).unwrap_err().contains("no name of a file"), "{wrong}");
+        }
+        std::os::unix::fs::symlink("/tmp", folder.path().join("out")).unwrap();
+        assert!(at("out/x", true).unwrap_err().contains("a symbolic link"));
+        fs::write(folder.path().join("same"), "new").unwrap();
+        fs::write(folder.path().join("other"), "old").unwrap();
+        assert_eq!(at("same", false), Ok(None));
+        assert!(at("other", false).is_err());
+        assert_eq!(at("other", true), Ok(Some(folder.path().join("other"))));
+    }
+}

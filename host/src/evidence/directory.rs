@@ -1,0 +1,244 @@
+//! Evidence in directories, mounted `ConfigMap`s among them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use linkgate_verifier::limits;
+
+use super::disk::Disk;
+use super::{About, Answer, Piece, Source, SourceError, folder};
+use crate::image::ManifestDigest;
+
+/// A directory of links; its path may say which by `{IMAGE_NAME}`, `{IMAGE_DIGEST_HEX}`, `{ARTIFACT_NAME}` and `{NAMESPACE}`.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: String,
+    most: usize,
+    disk: Disk,
+}
+
+/// A mounted `ConfigMap`: all its keys are links or sublayouts, whatever they are called. Keys have no `/`: `__` stands for
+/// it in those of a sublayout's evidence.
+#[derive(Clone, Debug)]
+pub struct ConfigMap {
+    path: PathBuf,
+    most: usize,
+    disk: Disk,
+}
+
+impl Directory {
+    /// The directory at this path, whose placeholders are filled for each artifact; of whose links at most so many bytes are
+    /// read for one.
+    pub fn new(path: String, most: usize) -> Self {
+        Self {
+            path,
+            most,
+            disk: Disk::new(),
+        }
+    }
+
+    /// Its path for an artifact; none where a name would lead out of it.
+    fn path(&self, about: &About) -> Option<PathBuf> {
+        let name = about.name.as_deref().unwrap_or_default();
+        let leads_out =
+            |value: &str| value.contains(['\0', '\\']) || value.split('/').any(|part| matches!(part, "" | "." | ".."));
+        let mut path = self.path.clone();
+        for (placeholder, value) in [
+            ("{IMAGE_NAME}", name),
+            ("{ARTIFACT_NAME}", name),
+            ("{IMAGE_DIGEST_HEX}", about.digest.hex()),
+            ("{NAMESPACE}", about.namespace.as_str()),
+        ] {
+            if path.contains(placeholder) {
+                if leads_out(value) {
+                    return None;
+                }
+                path = path.replace(placeholder, value);
+            }
+        }
+        Some(path.into())
+    }
+
+    fn read(&self, about: &About) -> Result<Vec<Piece>, SourceError> {
+        let Some(path) = self.path(about) else {
+            return Ok(Vec::new());
+        };
+        // What has placeholders is there for some artifacts only; what is before them should be there.
+        if let Some((before, _)) = self.path.split_once('{') {
+            let root = before.rsplit_once('/').map_or(".", |(root, _)| root);
+            if !path.try_exists().map_err(|error| self.failed(&error))? {
+                fs::read_dir(root).map_err(|error| self.failed(&format!("`{root}`: {error}")))?;
+                return Ok(Vec::new());
+            }
+        }
+        let evidence = folder::read(&path, self.most).map_err(|error| self.failed(&error))?;
+        Ok(evidence
+            .documents
+            .into_iter()
+            .map(|document| piece(document.name, document.content.0))
+            .collect())
+    }
+}
+
+impl Source for Directory {
+    fn name(&self) -> String {
+        format!("directory {}", self.path)
+    }
+
+    fn scope(&self, about: &About) -> String {
+        let path = self.path(about).unwrap_or_default();
+        path.to_string_lossy().into_owned()
+    }
+
+    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>> {
+        let (source, about) = (self.clone(), about.clone());
+        Box::pin(async move { self.disk.read(&self.name(), move || source.read(&about)).await })
+    }
+
+    fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes> {
+        Box::pin(async move { here(self, piece) })
+    }
+}
+
+impl ConfigMap {
+    /// The `ConfigMap` that is mounted at this path, of which at most so many bytes are read.
+    pub fn new(path: PathBuf, most: usize) -> Self {
+        Self {
+            path,
+            most,
+            disk: Disk::new(),
+        }
+    }
+
+    fn read(&self) -> Result<Vec<Piece>, SourceError> {
+        let (mut pieces, mut left) = (Vec::new(), self.most);
+        for entry in fs::read_dir(&self.path).map_err(|error| self.failed(&error))? {
+            let path = entry.map_err(|error| self.failed(&error))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            // `..data` and what it leads to are how a mount is exchanged.
+            if name.starts_with("..") || path.is_dir() {
+                continue;
+            }
+            if pieces.len() == limits::DOCUMENTS {
+                return Err(self.failed(&format!("more than {} keys", limits::DOCUMENTS)));
+            }
+            let bytes = folder::read_file(&path).map_err(|error| self.failed(&format!("`{name}`: {error}")))?;
+            let Some(rest) = left.checked_sub(bytes.len()) else {
+                return Err(self.failed(&format!("more than {} bytes", self.most)));
+            };
+            left = rest;
+            pieces.push(piece(name.replace("__", "/"), bytes));
+        }
+        Ok(pieces)
+    }
+}
+
+impl Source for ConfigMap {
+    fn name(&self) -> String {
+        format!("ConfigMap {}", self.path.display())
+    }
+
+    fn scope(&self, _: &About) -> String {
+        String::new()
+    }
+
+    fn list<'a>(&'a self, _: &'a About) -> Answer<'a, Vec<Piece>> {
+        let source = self.clone();
+        Box::pin(async move { self.disk.read(&self.name(), move || source.read()).await })
+    }
+
+    fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes> {
+        Box::pin(async move { here(self, piece) })
+    }
+}
+
+/// The bytes of a piece that was read when it was listed.
+pub(super) fn here(source: &dyn Source, piece: &Piece) -> Result<Bytes, SourceError> {
+    piece
+        .content
+        .clone()
+        .ok_or_else(|| source.failed(&format!("`{}` was not read", piece.name)))
+}
+
+fn piece(name: String, bytes: Vec<u8>) -> Piece {
+    Piece {
+        name,
+        step: None,
+        digest: ManifestDigest::of(&bytes),
+        size: bytes.len() as u64,
+        content: Some(bytes.into()),
+        at: None,
+    }
+}
+
+/// Whether a directory's path has only placeholders that are known; the first other one.
+pub fn unknown_placeholder(path: &str) -> Option<String> {
+    let known = ["{IMAGE_NAME}", "{ARTIFACT_NAME}", "{IMAGE_DIGEST_HEX}", "{NAMESPACE}"];
+    let rest = known
+        .iter()
+        .fold(path.to_owned(), |path, placeholder| path.replace(placeholder, ""));
+    let begins = rest.find(['{', '}'])?;
+    let ends = rest[begins..]
+        .find('}')
+        .map_or(rest.len(), |length| begins + length + 1);
+    Some(rest[begins..ends].to_owned())
+}
+
+/// Whether there is such a directory now, or could be one later.
+pub fn is_there(path: &str) -> bool {
+    path.contains('{') || Path::new(path).is_dir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(name: &str) -> About {
+        About {
+            image: None,
+            name: Some(name.to_owned()),
+            digest: ManifestDigest::of(b"test"),
+            namespace: "prod".to_owned(),
+        }
+    }
+
+    #[test]
+    fn placeholders_do_not_lead_out() {
+        let directory = Directory::new("/links/{NAMESPACE}/{IMAGE_NAME}/{IMAGE_DIGEST_HEX}".to_owned(), 100);
+        let hex = ManifestDigest::of(b"test").hex().to_owned();
+        assert_eq!(
+            directory.path(&about("r.example/app")),
+            Some(format!("/links/prod/r.example/app/{hex}").into())
+        );
+        for name in ["..", "a/../../etc", "a//b", "/etc", "", "a/./b", "a\\..\\b"] {
+            assert_eq!(directory.path(&about(name)), None, "{name}");
+        }
+        assert_eq!(unknown_placeholder("/a/{IMAGE_NAME}/{IMAGE_DIGEST_HEX}"), None);
+        assert_eq!(unknown_placeholder("/a/{IMAGE}/b"), Some("{IMAGE}".to_owned()));
+    }
+
+    #[test]
+    fn a_mounted_config_map() {
+        let mount = tempfile::tempdir().unwrap();
+        let data = mount.path().join("..2026_11_25");
+        fs::create_dir(&data).unwrap();
+        std::os::unix::fs::symlink("..2026_11_25", mount.path().join("..data")).unwrap();
+        for name in ["build", "build.776a00e2__inner.link"] {
+            fs::write(data.join(name), name).unwrap();
+            std::os::unix::fs::symlink(format!("..data/{name}"), mount.path().join(name)).unwrap();
+        }
+        let mut names: Vec<String> = ConfigMap::new(mount.path().to_owned(), 100)
+            .read()
+            .unwrap()
+            .into_iter()
+            .map(|piece| piece.name)
+            .collect();
+        names.sort();
+        assert_eq!(names, ["build", "build.776a00e2/inner.link"]);
+        let error = ConfigMap::new(mount.path().to_owned(), 10).read().unwrap_err();
+        assert!(error.to_string().contains("more than 10 bytes"), "{error}");
+    }
+}

@@ -1,0 +1,251 @@
+//! Who one is to a registry: names and passwords, or the tokens that they are exchanged for (OCI distribution's "Token
+//! Authentication Specification", and its OAuth 2 form for identity tokens).
+
+use http_auth::{ChallengeRef, parse_challenges};
+use oci_client::RegistryOperation;
+use oci_client::secrets::RegistryAuth;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{RequestBuilder, StatusCode, Url};
+use serde::Deserialize;
+
+use super::Registry;
+use super::credentials::Secret;
+use super::fault::Fault;
+use crate::image::Image;
+
+/// What an authorization is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Access {
+    registry: String,
+    repository: String,
+    pushes: bool,
+}
+
+/// What a registry wants to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Challenge {
+    Basic,
+    Bearer { realm: String, service: Option<String> },
+}
+
+/// A token server's answer; older ones call the token by the second name.
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// Bytes of an answer that holds a token, or nothing of interest. Tokens travel in headers, which are smaller.
+const TOKEN_BYTES: usize = 1 << 20;
+
+impl Access {
+    fn new(image: &Image, operation: RegistryOperation) -> Self {
+        Self {
+            registry: image.registry().to_owned(),
+            repository: image.repository().to_owned(),
+            pushes: operation == RegistryOperation::Push,
+        }
+    }
+
+    /// As token servers are asked for it.
+    fn scope(&self) -> String {
+        let actions = if self.pushes { "pull,push" } else { "pull" };
+        format!("repository:{}:{actions}", self.repository)
+    }
+}
+
+impl Registry {
+    /// What requests about a repository carry. It is asked for once, however many wait for it.
+    pub(super) async fn authorization(
+        &self,
+        image: &Image,
+        operation: RegistryOperation,
+    ) -> Result<RegistryAuth, Fault> {
+        let first = async {
+            let root = self.http.get(self.root(image)?);
+            let reply = self.exchange(root, image.registry(), "an answer", TOKEN_BYTES).await?;
+            self.answer(image, operation, &reply.headers).await
+        };
+        let known = self.authorizations.try_get_with(Access::new(image, operation), first);
+        known.await.map_err(|fault| Fault::clone(&fault))
+    }
+
+    /// What a refusal asks for, and later requests will carry.
+    pub(super) async fn authorize(
+        &self,
+        image: &Image,
+        operation: RegistryOperation,
+        refusal: &HeaderMap,
+    ) -> Result<RegistryAuth, Fault> {
+        let authorization = self.answer(image, operation, refusal).await?;
+        let access = Access::new(image, operation);
+        self.authorizations.insert(access, authorization.clone()).await;
+        Ok(authorization)
+    }
+
+    /// The answer to a challenge; without one, nobody in particular.
+    async fn answer(
+        &self,
+        image: &Image,
+        operation: RegistryOperation,
+        headers: &HeaderMap,
+    ) -> Result<RegistryAuth, Fault> {
+        let Some(challenge) = challenge(headers) else {
+            return Ok(RegistryAuth::Anonymous);
+        };
+        let secret = self.credentials.find(image).await?;
+        match (challenge, secret) {
+            (Challenge::Bearer { realm, service }, secret) => {
+                let realm = self.realm(image, &realm)?;
+                let scope = Access::new(image, operation).scope();
+                self.token(&realm, service.as_deref(), &scope, secret).await
+            }
+            (Challenge::Basic, Some(Secret::Password(name, password))) => Ok(RegistryAuth::Basic(name, password)),
+            // An identity token is for token servers only.
+            (Challenge::Basic, Some(Secret::Identity(_)) | None) => Ok(RegistryAuth::Anonymous),
+        }
+    }
+
+    /// Where tokens are to be had. What is read over TLS is not answered in the clear.
+    fn realm(&self, image: &Image, realm: &str) -> Result<Url, Fault> {
+        let is_plain = self.root(image)?.scheme() == "http";
+        let url = Url::parse(realm).ok();
+        url.filter(|url| url.scheme() == "https" || is_plain && url.scheme() == "http")
+            .ok_or_else(|| Fault::Realm {
+                host: image.registry().to_owned(),
+                realm: linkgate_verifier::verdict::shown(realm),
+            })
+    }
+
+    async fn token(
+        &self,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &str,
+        secret: Option<Secret>,
+    ) -> Result<RegistryAuth, Fault> {
+        let anonymous = secret.is_none();
+        let host = host(realm);
+        let sent = self.token_request(realm, service, scope, secret);
+        let reply = self.exchange(sent, &host, "a token", TOKEN_BYTES).await?;
+        if reply.status != StatusCode::OK {
+            return Err(Fault::of_status(&host, anonymous, &reply));
+        }
+        let token: Option<Token> = serde_json::from_slice(&reply.body).ok();
+        let token = token.and_then(|token| token.token.or(token.access_token));
+        token.map(RegistryAuth::Bearer).ok_or(Fault::Token { host })
+    }
+
+    fn token_request(&self, realm: &Url, service: Option<&str>, scope: &str, secret: Option<Secret>) -> RequestBuilder {
+        let mut asked = realm.clone();
+        if let Some(service) = service {
+            asked.query_pairs_mut().append_pair("service", service);
+        }
+        asked.query_pairs_mut().append_pair("scope", scope);
+        match secret {
+            None => self.tokens.get(asked),
+            Some(Secret::Password(name, password)) => self.tokens.get(asked).basic_auth(name, Some(password)),
+            Some(Secret::Identity(token)) => {
+                let mut form = asked.query_pairs_mut();
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("client_id", "linkgate");
+                form.append_pair("refresh_token", &token);
+                drop(form);
+                let form = asked.query().unwrap_or_default().to_owned();
+                let sent = self.tokens.post(realm.clone());
+                sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(form)
+            }
+        }
+    }
+}
+
+/// The challenge that can be answered best.
+fn challenge(headers: &HeaderMap) -> Option<Challenge> {
+    let texts = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let challenges: Vec<Challenge> = texts
+        .filter_map(|text| parse_challenges(text).ok())
+        .flatten()
+        .filter_map(|challenge| known(&challenge))
+        .collect();
+    let bearer = challenges.iter().find(|challenge| **challenge != Challenge::Basic);
+    bearer.or(challenges.first()).cloned()
+}
+
+fn known(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
+    let parameter = |wanted: &str| {
+        let found = challenge
+            .params
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.to_unescaped())
+    };
+    if challenge.scheme.eq_ignore_ascii_case("Basic") {
+        Some(Challenge::Basic)
+    } else if challenge.scheme.eq_ignore_ascii_case("Bearer") {
+        Some(Challenge::Bearer {
+            realm: parameter("realm")?,
+            service: parameter("service"),
+        })
+    } else {
+        None
+    }
+}
+
+/// A place's host, and its port if it has one of its own.
+fn host(url: &Url) -> String {
+    let name = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::registry::Options;
+
+    fn challenge_in(texts: &[&str]) -> Option<Challenge> {
+        let mut headers = HeaderMap::new();
+        for text in texts {
+            headers.append(WWW_AUTHENTICATE, text.parse().unwrap());
+        }
+        challenge(&headers)
+    }
+
+    #[test]
+    fn what_is_read_over_tls_is_not_answered_in_the_clear() {
+        let options = Options {
+            plain_http: vec!["plain.example".to_owned()],
+            ..Options::default()
+        };
+        let registry = Registry::new(&options).unwrap();
+        for (image, realm, taken) in [
+            ("r.example/app", "https://t.example/token", true),
+            ("r.example/app", "http://t.example/token", false),
+            ("plain.example/app", "http://t.example/token", true),
+            ("plain.example/app", "file:///etc/passwd", false),
+            ("r.example/app", "token", false),
+        ] {
+            let url = registry.realm(&image.parse().unwrap(), realm);
+            assert_eq!(url.is_ok(), taken, "{realm}");
+        }
+    }
+
+    #[test]
+    fn tokens_before_passwords() {
+        let bearer = Some(Challenge::Bearer {
+            realm: "https://t.example/token".to_owned(),
+            service: Some("r.example".to_owned()),
+        });
+        let text = r#"Bearer realm="https://t.example/token",service="r.example",scope="x""#;
+        assert_eq!(challenge_in(&[text]), bearer);
+        assert_eq!(challenge_in(&["Basic realm=\"r\"", text]), bearer);
+        assert_eq!(challenge_in(&["basic realm=r"]), Some(Challenge::Basic));
+        assert_eq!(challenge_in(&["Negotiate"]), None);
+        assert_eq!(challenge_in(&["Bearer service=x"]), None);
+        assert_eq!(challenge_in(&[]), None);
+    }
+}

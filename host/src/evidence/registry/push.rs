@@ -1,0 +1,311 @@
+//! Links that are being attached to an image: an artifact that names it as its subject.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oci_client::RegistryOperation;
+use oci_client::secrets::RegistryAuth;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::request::Request;
+use super::{Registry, failed};
+use crate::evidence::artifact::{EMPTY, STEP, TITLE, fallback_tag};
+use crate::evidence::manifest::{MANIFEST_BYTES, Manifest, OCI_INDEX, OCI_MANIFEST, WrittenDescriptor};
+use crate::evidence::{IN_TOTO, SourceError};
+use crate::image::{Image, ManifestDigest};
+
+/// A link or layout that is to be attached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// Its path among the evidence.
+    pub name: String,
+    /// Its digest.
+    pub digest: ManifestDigest,
+    /// The step that it is of.
+    pub step: Option<String>,
+    /// [`IN_TOTO`] or [`DSSE`](crate::evidence::DSSE)
+    pub media_type: &'static str,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// An artifact of links about an image. The same links make the same artifact: no time is in it.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    subject: ManifestDigest,
+    links: Vec<Link>,
+    manifest: Bytes,
+    /// Its digest.
+    pub digest: ManifestDigest,
+}
+
+/// What became of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// All of it was there already.
+    Before,
+    /// It was pushed, and the registry lists it.
+    Listed,
+    /// It was pushed, and listed under a tag, since the registry lists no referrers.
+    Tagged,
+}
+
+/// The configuration of an artifact that needs none.
+const CONFIG: &[u8] = b"{}";
+
+/// Where a registry says that it lists a manifest among the referrers of its subject.
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+
+/// How often a list under a tag is written again when others write it, too, and how long they are given.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(150);
+
+impl Attachment {
+    /// The artifact of links about the image of a manifest.
+    pub fn new(image: &Manifest, mut links: Vec<Link>) -> Self {
+        links.sort();
+        links.dedup();
+        let layers: Vec<Value> = links.iter().map(layer).collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": IN_TOTO,
+            "config": {"mediaType": EMPTY, "digest": ManifestDigest::of(CONFIG).to_string(), "size": CONFIG.len()},
+            "layers": layers,
+            "subject": {
+                "mediaType": image.media_type,
+                "digest": image.digest.to_string(),
+                "size": image.bytes.len(),
+            },
+        });
+        let manifest = Bytes::from(manifest.to_string());
+        Self {
+            subject: image.digest.clone(),
+            links,
+            digest: ManifestDigest::of(&manifest),
+            manifest,
+        }
+    }
+
+    /// The links, in the artifact's order.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    fn descriptor(&self) -> WrittenDescriptor {
+        WrittenDescriptor {
+            media_type: OCI_MANIFEST.to_owned(),
+            digest: self.digest.to_string(),
+            size: self.manifest.len() as u64,
+            artifact_type: Some(IN_TOTO.to_owned()),
+            annotations: None,
+        }
+    }
+}
+
+fn layer(link: &Link) -> Value {
+    let mut annotations = BTreeMap::from([(TITLE, link.name.as_str())]);
+    annotations.extend(link.step.as_deref().map(|step| (STEP, step)));
+    json!({
+        "mediaType": link.media_type,
+        "digest": link.digest.to_string(),
+        "size": link.bytes.len(),
+        "annotations": annotations,
+    })
+}
+
+impl Registry {
+    /// Pushes an attachment into a repository. `done` is told of bytes that are there.
+    pub async fn attach(
+        &self,
+        repository: &Image,
+        attachment: &Attachment,
+        done: impl Fn(u64),
+    ) -> Result<Attached, SourceError> {
+        let attached = self.push(repository, attachment, done).await;
+        attached.map_err(|fault| failed(repository, &fault))
+    }
+
+    async fn push(&self, repository: &Image, attachment: &Attachment, done: impl Fn(u64)) -> Result<Attached, Fault> {
+        let listed = self.referrers(repository, &attachment.subject).await?;
+        let at = repository.at(attachment.digest.clone());
+        if listed.contains(&attachment.digest) && self.get_manifest(&at).await?.is_some() {
+            return Ok(Attached::Before);
+        }
+        self.push_blob(repository, Bytes::from_static(CONFIG)).await?;
+        for link in &attachment.links {
+            self.push_blob(repository, link.bytes.clone()).await?;
+            done(link.bytes.len() as u64);
+        }
+        if self
+            .put_manifest(&at, OCI_MANIFEST, attachment.manifest.clone())
+            .await?
+        {
+            return Ok(Attached::Listed);
+        }
+        self.list_under_tag(repository, attachment).await?;
+        Ok(Attached::Tagged)
+    }
+
+    /// Pushes a blob unless it is there: where to is asked, and then it is sent in one piece.
+    async fn push_blob(&self, repository: &Image, blob: Bytes) -> Result<(), Fault> {
+        let digest = ManifestDigest::of(&blob);
+        let there = self.push_request(repository, &format!("blobs/{digest}"), Method::HEAD)?;
+        if self.send(&there).await?.status == StatusCode::OK {
+            return Ok(());
+        }
+        let place = self.upload_place(repository).await?;
+        let mut request = self.push_request(repository, "blobs/uploads/", Method::PUT)?;
+        request = request.with(CONTENT_TYPE, "application/octet-stream".to_owned());
+        request.body = blob;
+        let is_own = place.origin() == request.url.origin();
+        request.url = place;
+        request.url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        // Storage elsewhere is told where the blob belongs by its address, and not who sends it.
+        let reply = if is_own {
+            self.send(&request).await?
+        } else {
+            self.send_as(&request, &RegistryAuth::Anonymous).await?
+        };
+        if reply.status.is_success() {
+            Ok(())
+        } else {
+            Err(Fault::of_status(repository.registry(), reply.anonymous, &reply))
+        }
+    }
+
+    /// Where a blob is to be sent.
+    async fn upload_place(&self, repository: &Image) -> Result<Url, Fault> {
+        let request = self.push_request(repository, "blobs/uploads/", Method::POST)?;
+        let reply = self.send(&request).await?;
+        if reply.status != StatusCode::ACCEPTED {
+            return Err(Fault::of_status(repository.registry(), reply.anonymous, &reply));
+        }
+        let place = reply
+            .headers
+            .get(LOCATION)
+            .and_then(|place| reply.url.join(place.to_str().ok()?).ok());
+        place.ok_or_else(|| Fault::Location {
+            host: repository.registry().to_owned(),
+        })
+    }
+
+    /// Puts a manifest under its digest or tag. Whether the registry lists it as a referrer.
+    async fn put_manifest(&self, at: &Image, media_type: &str, manifest: Bytes) -> Result<bool, Fault> {
+        let name = at
+            .digest()
+            .map_or_else(|| at.tag().unwrap_or("latest").to_owned(), ToString::to_string);
+        let request = self.push_request(at, &format!("manifests/{name}"), Method::PUT)?;
+        let mut request = request.with(CONTENT_TYPE, media_type.to_owned());
+        request.body = manifest;
+        let reply = self.send(&request).await?;
+        if reply.status.is_success() {
+            Ok(reply.headers.contains_key(OCI_SUBJECT))
+        } else {
+            Err(Fault::of_status(at.registry(), reply.anonymous, &reply))
+        }
+    }
+
+    fn push_request<'a>(&self, image: &'a Image, place: &str, method: Method) -> Result<Request<'a>, Fault> {
+        let request = Request::get(self, image, place, &"an answer", MANIFEST_BYTES)?;
+        let mut request = request.with(ACCEPT, "*/*".to_owned());
+        request.operation = RegistryOperation::Push;
+        request.method = method;
+        Ok(request)
+    }
+
+    /// Adds an attachment to the index under the tag of its subject, until it is seen to stay there: whoever else adds
+    /// to it at the same time may write over it.
+    async fn list_under_tag(&self, repository: &Image, attachment: &Attachment) -> Result<(), Fault> {
+        let tag = fallback_tag(&attachment.subject);
+        for attempt in 0..ATTEMPTS {
+            let index = self.tagged(repository, &attachment.subject).await?;
+            let is_listed = index
+                .as_ref()
+                .is_some_and(|index| index.manifests().contains(&attachment.digest));
+            if is_listed && attempt > 0 {
+                return Ok(());
+            }
+            if !is_listed {
+                let index = with(index.as_ref(), attachment);
+                self.put_manifest(&repository.tagged(&tag), OCI_INDEX, index).await?;
+            }
+            // Those who lose go on at different times.
+            let lot = attachment.digest.hex().as_bytes()[attempt as usize];
+            tokio::time::sleep(PAUSE * (attempt + 1) + Duration::from_millis(u64::from(lot))).await;
+        }
+        Err(Fault::Lost {
+            host: repository.registry().to_owned(),
+            tag,
+        })
+    }
+}
+
+/// An index with an attachment added. What else it lists stays as it is.
+fn with(index: Option<&Manifest>, attachment: &Attachment) -> Bytes {
+    let empty = || json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []});
+    let written = index.and_then(|index| serde_json::from_slice(&index.bytes).ok());
+    let mut index: Value = written.unwrap_or_else(empty);
+    if !index["manifests"].is_array() {
+        index["manifests"] = json!([]);
+    }
+    if let Some(listed) = index["manifests"].as_array_mut() {
+        listed.push(json!(attachment.descriptor()));
+    }
+    Bytes::from(index.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(name: &str, bytes: &'static [u8]) -> Link {
+        Link {
+            name: name.to_owned(),
+            digest: ManifestDigest::of(bytes),
+            step: Some("build".to_owned()),
+            media_type: IN_TOTO,
+            bytes: Bytes::from_static(bytes),
+        }
+    }
+
+    fn image() -> Manifest {
+        let text = r#"{"schemaVersion":2,"config":{"mediaType":"c","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}}"#;
+        Manifest::read(Bytes::from_static(text.as_bytes()), ManifestDigest::of(text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn the_same_links_make_the_same_artifact() {
+        let (a, b) = (link("a.link", b"1"), link("b.link", b"2"));
+        let attachment = Attachment::new(&image(), vec![a.clone(), b.clone()]);
+        let again = Attachment::new(&image(), vec![b, a.clone(), a]);
+        assert_eq!(attachment.digest, again.digest);
+        let read = Manifest::read(attachment.manifest.clone(), attachment.digest.clone()).unwrap();
+        let artifact = read.artifact().unwrap();
+        assert!(artifact.is_evidence_about(&image().digest));
+        let names: Vec<String> = artifact.pieces(None).map(|piece| piece.name).collect();
+        assert_eq!(names, ["a.link", "b.link"]);
+    }
+
+    #[test]
+    fn an_index_keeps_what_others_wrote() {
+        let attachment = Attachment::new(&image(), vec![link("a.link", b"1")]);
+        let first = with(None, &attachment);
+        let first = Manifest::read(first.clone(), ManifestDigest::of(&first)).unwrap();
+        assert_eq!(first.manifests(), std::slice::from_ref(&attachment.digest));
+        let other = ManifestDigest::of(b"other");
+        let text = format!(
+            r#"{{"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"t","digest":"{other}","size":5,"x":1}}],"y":2}}"#
+        );
+        let there = Manifest::read(Bytes::from(text), other.clone()).unwrap();
+        let added = with(Some(&there), &attachment);
+        let value: Value = serde_json::from_slice(&added).unwrap();
+        assert_eq!((&value["y"], &value["manifests"][0]["x"]), (&json!(2), &json!(1)));
+        let added = Manifest::read(added, other.clone()).unwrap();
+        assert_eq!(added.manifests(), [other, attachment.digest]);
+    }
+}

@@ -1,0 +1,177 @@
+//! What is said to be about an image: the referrers API, the tag that stands for it in older registries, and cosign's.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{ACCEPT, LINK};
+use reqwest::{StatusCode, Url};
+
+use super::Registry;
+use super::fault::Fault;
+use super::request::{Reply, Request};
+use crate::evidence::IN_TOTO;
+use crate::evidence::artifact::{REFERRERS, attestation_tag, fallback_tag};
+use crate::evidence::manifest::{Descriptor, MANIFEST_BYTES, Manifest, OCI_INDEX};
+use crate::image::{Image, ManifestDigest};
+
+/// Pages of one list of referrers.
+const PAGES: usize = 32;
+
+impl Registry {
+    /// The artifacts that may be evidence about a subject, each once.
+    pub(super) async fn referrers(
+        &self,
+        repository: &Image,
+        subject: &ManifestDigest,
+    ) -> Result<Vec<ManifestDigest>, Fault> {
+        let (listed, tagged) = tokio::try_join!(
+            self.listed_referrers(repository, subject),
+            self.tagged_referrers(repository, subject)
+        )?;
+        let mut found = BTreeMap::new();
+        for descriptor in listed.into_iter().chain(tagged) {
+            found.insert(descriptor.digest.clone(), descriptor);
+        }
+        if found.len() > REFERRERS {
+            return Err(Fault::many(repository, REFERRERS, "referrers"));
+        }
+        Ok(found.into_keys().collect())
+    }
+
+    /// What cosign's older tag leads to.
+    pub(super) async fn attestations(
+        &self,
+        repository: &Image,
+        subject: &ManifestDigest,
+    ) -> Result<Option<Manifest>, Fault> {
+        let tag = attestation_tag(subject);
+        let manifest = self.get_manifest(&repository.tagged(&tag)).await?;
+        match manifest {
+            Some(index) if index.is_index() => Err(Fault::Tag {
+                host: repository.registry().to_owned(),
+                tag,
+                is: "an index",
+            }),
+            manifest => Ok(manifest),
+        }
+    }
+
+    /// The index that clients keep under a tag, where the registry does not.
+    pub(super) async fn tagged(&self, repository: &Image, subject: &ManifestDigest) -> Result<Option<Manifest>, Fault> {
+        let tag = fallback_tag(subject);
+        let manifest = self.get_manifest(&repository.tagged(&tag)).await?;
+        match manifest {
+            Some(image) if !image.is_index() => Err(Fault::Tag {
+                host: repository.registry().to_owned(),
+                tag,
+                is: "no index",
+            }),
+            manifest => Ok(manifest),
+        }
+    }
+
+    async fn tagged_referrers(&self, repository: &Image, subject: &ManifestDigest) -> Result<Vec<Descriptor>, Fault> {
+        let tagged = self.tagged(repository, subject).await?;
+        Ok(tagged.iter().flat_map(candidates).collect())
+    }
+
+    /// What the referrers API lists; nothing where there is none. It answers 404 then, in whatever words: of what is no
+    /// registry at all the tags tell.
+    async fn listed_referrers(&self, repository: &Image, subject: &ManifestDigest) -> Result<Vec<Descriptor>, Fault> {
+        let what = format!("a page of the referrers of {subject}");
+        let place = format!("referrers/{subject}");
+        let request = Request::get(self, repository, &place, &what, MANIFEST_BYTES)?;
+        let mut request = request.with(ACCEPT, OCI_INDEX.to_owned());
+        request.url.query_pairs_mut().append_pair("artifactType", IN_TOTO);
+        let mut found = Vec::new();
+        for page in 0..PAGES {
+            let reply = self.send(&request).await?;
+            if page == 0 && reply.status == StatusCode::NOT_FOUND {
+                return Ok(found);
+            }
+            found.extend(candidates(&listing(repository, &what, &reply)?));
+            if found.len() > REFERRERS {
+                return Err(Fault::many(repository, REFERRERS, "referrers"));
+            }
+            match next(repository, &request.url, &reply)? {
+                Some(url) => request.url = url,
+                None => return Ok(found),
+            }
+        }
+        Err(Fault::many(repository, PAGES, "pages of referrers"))
+    }
+}
+
+/// Those of an index that may lead to evidence.
+fn candidates(index: &Manifest) -> Vec<Descriptor> {
+    let listed = index.index().iter();
+    listed
+        .filter(|descriptor| descriptor.may_be_evidence())
+        .cloned()
+        .collect()
+}
+
+/// A page of a list of referrers, which is an index.
+fn listing(repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fault> {
+    let host = repository.registry();
+    if reply.status != StatusCode::OK {
+        return Err(Fault::of_status(host, reply.anonymous, reply));
+    }
+    let page = Manifest::read(reply.body.clone(), ManifestDigest::of(&reply.body));
+    let page = page.map_err(|cause| Fault::Manifest {
+        host: host.to_owned(),
+        what: what.to_owned(),
+        cause,
+    })?;
+    if page.is_index() {
+        Ok(page)
+    } else {
+        Err(Fault::Status {
+            host: host.to_owned(),
+            status: reply.status.as_u16(),
+            code: " and no index".to_owned(),
+        })
+    }
+}
+
+/// Where a list goes on (RFC 8288): in the same registry, since credentials are sent there.
+fn next(repository: &Image, from: &Url, reply: &Reply) -> Result<Option<Url>, Fault> {
+    let links = reply.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
+    let Some(target) = links.flat_map(|links| links.split(',')).find_map(target_of_next) else {
+        return Ok(None);
+    };
+    let url = reply.url.join(target).ok().filter(|url| url.origin() == from.origin());
+    url.map(Some).ok_or_else(|| Fault::Link {
+        host: repository.registry().to_owned(),
+    })
+}
+
+/// The target of a link to the next page.
+fn target_of_next(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = parameters.split(';').any(|parameter| {
+        parameter
+            .trim()
+            .strip_prefix("rel=")
+            .is_some_and(|rel| rel.trim_matches('"').eq_ignore_ascii_case("next"))
+    });
+    is_next.then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_the_next_page() {
+        for (link, target) in [
+            (r#"</v2/a/referrers/x?n=1>; rel="next""#, Some("/v2/a/referrers/x?n=1")),
+            ("</v2/b>;rel=next", Some("/v2/b")),
+            (r#"</v2/a>; title="x"; rel="NEXT""#, Some("/v2/a")),
+            (r#"</v2/a>; rel="prev""#, None),
+            ("/v2/a; rel=next", None),
+            ("", None),
+        ] {
+            assert_eq!(target_of_next(link), target, "{link}");
+        }
+    }
+}

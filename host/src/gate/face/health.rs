@@ -1,0 +1,47 @@
+//! `/healthz`, `/readyz` and `/metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+
+use super::{json as answer, problem};
+use crate::gate::Gate;
+
+/// The process answers.
+pub(super) async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// Policies are in force and the component has passed its self-test, or this listener would not be there. What is wrong
+/// with policies that could not be reloaded is told beside that.
+pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
+    let policies = gate.policies();
+    let names: Vec<&str> = policies.all.iter().map(|policy| policy.name.as_str()).collect();
+    let detail = json!({
+        "ready": true,
+        "policies": names,
+        "fingerprint": policies.fingerprint.to_string(),
+        "reload": gate.broken().map_or_else(|| "ok".to_owned(), |why| format!("broken, the policies from before are in force: {why}")),
+        "component": gate.component,
+    });
+    answer(StatusCode::OK, &detail)
+}
+
+/// What was counted.
+pub(super) async fn metrics(State(gate): State<Arc<Gate>>) -> Response {
+    gate.metrics().queue(gate.queue().waiting());
+    match gate.metrics().text() {
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written"),
+    }
+}

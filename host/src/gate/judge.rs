@@ -1,0 +1,479 @@
+//! How one policy's say on one artifact comes to be: evidence is brought, the component is asked, its answer is put in
+//! words. Nothing here decides; what is not known is undecided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant as Stopwatch;
+
+use bytes::Bytes;
+use linkgate_verifier::artifact;
+use linkgate_verifier::envelope::Envelope;
+use linkgate_verifier::payload;
+use linkgate_verifier::request::{Content, Document, InspectionResult, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::rule::Side;
+use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, StepReport, SubjectReport, Verdict};
+use serde_json::json;
+
+use super::Gate;
+use super::decision::{PolicyDecision, Reason};
+use super::policy::Policy;
+use super::queue::Overloaded;
+use super::verdicts::{Inputs, Kept};
+use crate::evidence::{self, About, Piece, SourceError};
+use crate::image::ManifestDigest;
+use crate::record::hash::Digest;
+use crate::record::link;
+use crate::runtime::{Arithmetic, Verifier};
+
+/// Why a policy has no say.
+enum Unjudged {
+    /// A source did not say what it has.
+    Source(SourceError),
+    /// It is no product itself, and its registry did not say whether it is an index of products.
+    Index(SourceError),
+    /// Too much is asked at once.
+    Overloaded,
+}
+
+impl From<SourceError> for Unjudged {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<Overloaded> for Unjudged {
+    fn from(_: Overloaded) -> Self {
+        Self::Overloaded
+    }
+}
+
+/// What the component said, and what is told beside it.
+struct Judged {
+    kept: Kept,
+    /// How many pieces of evidence there are.
+    pieces: usize,
+    /// The product that an image is under another name than the policy has for it.
+    known_as: Option<String>,
+}
+
+/// What sources gave about an artifact, equal pieces once, in an order that they do not choose.
+type Evidence = Vec<(Piece, Bytes)>;
+
+impl Gate {
+    /// What a policy says on an artifact.
+    pub(super) async fn ask(
+        &self,
+        policy: Arc<Policy>,
+        about: &About,
+        subjects: &[Subject],
+        arithmetic: &Arithmetic,
+    ) -> PolicyDecision {
+        let judged = self.judge(&policy, about, subjects, arithmetic).await;
+        let said = |reason: Reason, message: String| PolicyDecision {
+            policy: policy.name.clone(),
+            mode: policy.mode,
+            outcome: reason.outcome(),
+            reason,
+            message,
+            answer_sha256: None,
+            answer: None,
+        };
+        match judged {
+            Ok(judged) => {
+                let (reason, message) = judged.reason(&policy);
+                PolicyDecision {
+                    answer_sha256: Some(judged.kept.sha256),
+                    answer: Some(judged.kept.answer),
+                    ..said(reason, message)
+                }
+            }
+            Err(Unjudged::Source(error)) => said(
+                Reason::SourceDown,
+                format!("no answer from a source of evidence, so nothing is known: {error}"),
+            ),
+            Err(Unjudged::Index(error)) => said(
+                Reason::SourceDown,
+                format!(
+                    "it is not what this chain made, and whether it is an index of what it made is not known: {error}"
+                ),
+            ),
+            Err(Unjudged::Overloaded) => said(
+                Reason::Overloaded,
+                "too many verifications are waiting: ask again shortly".to_owned(),
+            ),
+        }
+    }
+
+    /// The component's answer, and what is to be told beside it.
+    async fn judge(
+        &self,
+        policy: &Arc<Policy>,
+        about: &About,
+        subjects: &[Subject],
+        arithmetic: &Arithmetic,
+    ) -> Result<Judged, Unjudged> {
+        let fetching = Stopwatch::now();
+        let evidence = self.evidence(policy, about).await;
+        self.metrics.fetched(fetching.elapsed(), evidence.is_ok());
+        let evidence = evidence?;
+        let mut kept = self
+            .named_verdict(policy, about, subjects, &evidence, arithmetic)
+            .await?;
+        let mut known_as = None;
+        if !policy.subject.is_empty() && is_unknown_subject(&kept.answer) {
+            // Whether the chain made it under a name that the policy does not have is only told, not decided by.
+            let unnamed = self.verdict(policy, about, subjects, &evidence, arithmetic).await?;
+            known_as = accepted_name(&unnamed.answer);
+        }
+        if let (Some(image), None, true) = (&about.image, &known_as, is_unknown_subject(&kept.answer)) {
+            // An index is accepted as itself, or when every one of its manifests is.
+            let children = self.index(image).await.map_err(Unjudged::Index)?;
+            if !children.is_empty() {
+                let children: Vec<Subject> = children.iter().map(subject_of).collect();
+                kept = self
+                    .named_verdict(policy, about, &children, &evidence, arithmetic)
+                    .await?;
+            }
+        }
+        Ok(Judged {
+            kept,
+            pieces: evidence.len(),
+            known_as,
+        })
+    }
+
+    /// The component's answer about subjects under the names that the policy has for an image. Where it has several, the
+    /// component is asked first under which name it knows each, and then about just those that the policy has.
+    async fn named_verdict(
+        &self,
+        policy: &Arc<Policy>,
+        about: &About,
+        subjects: &[Subject],
+        evidence: &Evidence,
+        arithmetic: &Arithmetic,
+    ) -> Result<Kept, Unjudged> {
+        let known = policy.subject_names(about);
+        let named = match known.as_slice() {
+            [] => subjects.to_vec(),
+            [only] => subjects.iter().map(|subject| called(subject, only)).collect(),
+            [first, ..] => {
+                let kept = self.verdict(policy, about, subjects, evidence, arithmetic).await?;
+                let Ok(verdict) = &*kept.answer else {
+                    return Ok(kept);
+                };
+                let found = |at: usize| {
+                    let of_it = verdict.subjects.iter().find(|found| found.subject == at as u64);
+                    of_it.map(|found| &found.artifact).filter(|name| known.contains(name))
+                };
+                let each = subjects.iter().enumerate();
+                each.map(|(at, subject)| called(subject, found(at).unwrap_or(first)))
+                    .collect()
+            }
+        };
+        self.verdict(policy, about, &named, evidence, arithmetic).await
+    }
+
+    /// Brings what the policy's steps may need from all of its sources. One that does not answer may hold what decides.
+    async fn evidence(&self, policy: &Policy, about: &About) -> Result<Evidence, SourceError> {
+        let each = policy.sources.iter().map(|source| async move {
+            let listed = self.store.list(source, about).await?;
+            let wanted = listed.iter().filter(|piece| piece.may_be_for(&policy.steps));
+            self.store.fetch_all(source, wanted.cloned().collect()).await
+        });
+        let mut evidence: Evidence = futures_util::future::try_join_all(each)
+            .await?
+            .into_iter()
+            .flatten()
+            .collect();
+        evidence.sort_by(|(a, _), (b, _)| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
+        evidence.dedup_by(|(a, _), (b, _)| a.name == b.name && a.digest == b.digest);
+        Ok(evidence)
+    }
+
+    /// The component's answer, from the cache if it is there.
+    async fn verdict(
+        &self,
+        policy: &Arc<Policy>,
+        about: &About,
+        subjects: &[Subject],
+        evidence: &Evidence,
+        arithmetic: &Arithmetic,
+    ) -> Result<Kept, Unjudged> {
+        let now = link::now();
+        let pieces: Vec<Piece> = evidence.iter().map(|(piece, _)| piece.clone()).collect();
+        let inputs = Inputs {
+            component: &self.component,
+            checker: checker(arithmetic),
+            policy,
+            about,
+            subjects,
+            evidence: &pieces,
+        };
+        let key = inputs.key();
+        let found = self.verdicts.get(&key, now).await;
+        self.metrics.asked_cache("verdicts", found.is_some());
+        if let Some(kept) = found {
+            return Ok(kept);
+        }
+        let question = Question {
+            request: Request {
+                documents: evidence::documents(evidence.clone()),
+                ..policy.request(about, subjects.to_vec(), now)
+            },
+            inspections: policy.inspections.clone(),
+            digest: about.digest.clone(),
+        };
+        let (verifier, arithmetic) = (Arc::clone(&self.verifier), arithmetic.clone());
+        let metrics = Arc::clone(&self.metrics);
+        let answer = self
+            .queue
+            .run(move || {
+                let judging = Stopwatch::now();
+                let answer = question.answer(&verifier, &arithmetic);
+                metrics.judged(judging.elapsed());
+                answer
+            })
+            .await?;
+        let kept = Kept {
+            sha256: Digest::of(verdict::to_json(&answer).as_bytes()).to_string(),
+            answer: Arc::new(answer),
+            judged: now,
+        };
+        self.verdicts.put(key, &kept).await;
+        Ok(kept)
+    }
+}
+
+/// A request, and whose links stand for the inspections of its layout.
+struct Question {
+    request: Request,
+    inspections: BTreeMap<String, Vec<NamedKey>>,
+    /// What is asked about.
+    digest: ManifestDigest,
+}
+
+impl Question {
+    fn answer(mut self, verifier: &Verifier, arithmetic: &Arithmetic) -> Answer {
+        for (name, keys) in &self.inspections {
+            if let Some(content) = self.inspected(name, keys, verifier, arithmetic) {
+                self.request.inspections.push(InspectionResult {
+                    at: Vec::new(),
+                    name: name.clone(),
+                    content,
+                });
+            }
+        }
+        verifier.verify(&self.request, arithmetic).answer
+    }
+
+    /// The link that stands for an inspection's result: one of that name, signed by a key that the policy names, about what
+    /// is asked about. The component finds it as it would find the link of a step, by a layout that has this step alone.
+    fn inspected(
+        &self,
+        name: &str,
+        keys: &[NamedKey],
+        verifier: &Verifier,
+        arithmetic: &Arithmetic,
+    ) -> Option<Content> {
+        let labels: Vec<&str> = keys.iter().map(|key| key.label.as_str()).collect();
+        let step = json!({"name": name, "pubkeys": labels, "threshold": 1});
+        let request = Request {
+            layout: Content(json!({"_type": "layout", "steps": [step]}).to_string().into_bytes()),
+            trust: Trust::Asserted(keys.to_vec()),
+            documents: self.about_it(),
+            inspections: Vec::new(),
+            parameters: BTreeMap::new(),
+            subjects: Vec::new(),
+            options: Options::default(),
+            now: self.request.now,
+        };
+        let verdict = verifier.verify(&request, arithmetic).answer.ok()?;
+        if verdict.decision != Decision::Accept {
+            return None;
+        }
+        let signer = verdict.steps.first()?.signers.first()?;
+        let found = |document: &&Document| document.name == signer.document && !signer.sublayout;
+        self.request
+            .documents
+            .iter()
+            .find(found)
+            .map(|document| document.content.clone())
+    }
+}
+
+impl Question {
+    /// The documents that could be an inspection's link about what is asked about: a run of the command would look at that,
+    /// while a signed link may be about whatever was there before. Sublayouts are none.
+    fn about_it(&self) -> Vec<Document> {
+        let of_it = (self.digest.algorithm(), self.digest.hex());
+        let is_about = |document: &&Document| {
+            let Ok(envelope) = Envelope::parse(&document.content.0) else {
+                return false;
+            };
+            let Ok((link, _)) = payload::link(&envelope) else {
+                return false;
+            };
+            let artifacts = || link.materials.as_slice().iter().chain(link.products.as_slice());
+            let has = |algorithm: &str, value: &str| {
+                let is_it = |digest: &artifact::Digest<'_>| digest.algorithm == algorithm && digest.value == value;
+                artifacts().any(|artifact| artifact.digests.iter().any(is_it))
+            };
+            let has_subject =
+                |subject: &Subject| subject.digests.iter().any(|(algorithm, value)| has(algorithm, value));
+            has(of_it.0, of_it.1) || self.request.subjects.iter().all(has_subject)
+        };
+        let top = self
+            .request
+            .documents
+            .iter()
+            .filter(|document| !document.name.contains('/'));
+        top.filter(is_about).cloned().collect()
+    }
+}
+
+/// A subject under a name.
+fn called(subject: &Subject, name: &str) -> Subject {
+    Subject {
+        name: Some(name.to_owned()),
+        ..subject.clone()
+    }
+}
+
+/// A manifest as the artifact that a chain must have made.
+pub(super) fn subject_of(digest: &ManifestDigest) -> Subject {
+    Subject {
+        name: None,
+        digests: [(digest.algorithm().to_owned(), digest.hex().to_owned())].into(),
+    }
+}
+
+/// Whether all that is wrong is that the chain made other artifacts.
+fn is_unknown_subject(answer: &Answer) -> bool {
+    let only = |verdict: &Verdict| {
+        !verdict.findings.is_empty()
+            && verdict.omitted == 0
+            && verdict
+                .findings
+                .iter()
+                .all(|finding| finding.code == Code::SubjectNotFound)
+    };
+    answer.as_ref().is_ok_and(only)
+}
+
+fn checker(arithmetic: &Arithmetic) -> &'static str {
+    match arithmetic {
+        Arithmetic::Native => "native",
+        Arithmetic::Pure => "pure",
+        Arithmetic::Tokens(_) => "tokens",
+    }
+}
+
+/// Whether a subject is no product of a subject step, but what the last step passed on.
+fn passes_on(verdict: &Verdict) -> bool {
+    let is_product = |found: &SubjectReport| found.list == Side::Products.name();
+    !verdict.subjects.iter().all(is_product)
+}
+
+/// The first product that an accepted chain knows a subject as.
+fn accepted_name(answer: &Answer) -> Option<String> {
+    let verdict = answer.as_ref().ok()?;
+    let accepted = verdict.decision == Decision::Accept;
+    verdict
+        .subjects
+        .first()
+        .filter(|_| accepted)
+        .map(|found| found.artifact.clone())
+}
+
+impl Judged {
+    /// The reason, and one line of words: step and cause of what comes first.
+    fn reason(&self, policy: &Policy) -> (Reason, String) {
+        match &*self.kept.answer {
+            // A file that the last step took over could have the image's name, and other bytes than the image.
+            Ok(verdict) if verdict.decision == Decision::Accept && !policy.subject.is_empty() && passes_on(verdict) => (
+                Reason::Rejected,
+                "the last step did not make it, only passed it on: name the step that makes it under `subjectSteps`"
+                    .to_owned(),
+            ),
+            Ok(verdict) if verdict.decision == Decision::Accept => (Reason::Accepted, "the chain holds".to_owned()),
+            Ok(verdict) if self.pieces == 0 && verdict.findings.iter().all(is_about_evidence) => {
+                let sources: Vec<String> = policy.sources.iter().map(|source| source.name()).collect();
+                let message = format!("there is no link about it in {}", sources.join(" or "));
+                (Reason::NoEvidence, message)
+            }
+            Ok(verdict) => {
+                let message = match &self.known_as {
+                    Some(name) => format!(
+                        "the chain made it as `{name}`, which is no name that the policy's `subject` has for the image"
+                    ),
+                    None => sentence(policy, &verdict.findings, &verdict.warnings, &verdict.steps),
+                };
+                (Reason::Rejected, message)
+            }
+            Err(undecided) => (
+                Reason::Undecided,
+                sentence(policy, &undecided.reasons, &undecided.warnings, &undecided.steps),
+            ),
+        }
+    }
+}
+
+/// Whether a finding would not be there if there were evidence: not one about the layout itself.
+fn is_about_evidence(finding: &Finding) -> bool {
+    !matches!(
+        finding.code,
+        Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid | Code::LayoutExpired
+    )
+}
+
+/// The first finding with its step, why links of that step did not count, and how many more findings there are.
+fn sentence(policy: &Policy, findings: &[Finding], warnings: &[Finding], steps: &[StepReport]) -> String {
+    // What no step has is said by the steps' own findings before it.
+    let first = findings
+        .iter()
+        .find(|finding| finding.code != Code::SubjectNotFound)
+        .or(findings.first());
+    let Some(first) = first else {
+        return "the verifier gave no reason".to_owned();
+    };
+    let step = match first.at.as_slice() {
+        [] => String::new(),
+        // Most sentences name their step themselves.
+        [step] if first.message.contains(&format!("`{step}`")) => String::new(),
+        at => format!("step `{}`: ", at.join("/")),
+    };
+    if let (Code::SubjectNotFound, Some(name), Some(found)) = (first.code, &first.artifact, &first.found) {
+        let said = format!("the chain holds, but what it made as `{name}` is {found}: it did not make this");
+        return counted(said, findings.len());
+    }
+    let mut said = format!("{step}{}", policy.names.within(&first.message));
+    if first.code != Code::ThresholdNotMet {
+        return counted(said, findings.len());
+    }
+    let about_step = |warning: &&Finding| {
+        let name = first.at.last().map(|step| format!("{step}."));
+        let is_named = |document: &str| name.as_deref().is_some_and(|name| document.starts_with(name));
+        let document = warning.document.as_deref();
+        document.is_some_and(|document| warning.at == first.at || is_named(document))
+    };
+    let any = || warnings.iter().find(|warning| warning.document.is_some());
+    let cause = warnings.iter().find(about_step).or_else(any);
+    let of_step = |report: &&StepReport| report.at.iter().chain([&report.name]).eq(&first.at);
+    if let Some(report) = steps.iter().find(of_step).filter(|report| !report.missing.is_empty()) {
+        let missing: Vec<String> = report.missing.iter().map(|key| policy.names.of_key(key)).collect();
+        said = format!("{said} (could sign: {})", missing.join(", "));
+    }
+    if let Some(cause) = cause {
+        said.push_str(": ");
+        said.push_str(&policy.names.within(&cause.message));
+    }
+    counted(said, findings.len())
+}
+
+/// A sentence, and how many more findings there are than the one that it is about.
+fn counted(said: String, findings: usize) -> String {
+    match findings {
+        1 => said,
+        more => format!("{said} (and {} more)", more - 1),
+    }
+}

@@ -1,0 +1,984 @@
+//! One policy: which artifacts a layout governs, on whose word the layout is believed, and where the links are.
+//!
+//! A policy is read once, with everything that it names, and is a value from then on: no request reads its files. What it
+//! cannot mean is refused here, so that deciding has nothing left to doubt but the evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use linkgate_verifier::instant::Instant;
+use linkgate_verifier::request::{self, Content, NamedKey, Options, Request, Trust};
+use linkgate_verifier::verdict::{Code, Undecided};
+use serde::{Deserialize, Serialize};
+
+use super::context::Context;
+use super::policies;
+use super::template::{Template, TemplateError};
+use crate::evidence::directory::{self, ConfigMap, Directory};
+use crate::evidence::image_layout::ImageLayout;
+use crate::evidence::registry::RegistryEvidence;
+use crate::evidence::{About, Source};
+use crate::image::{Image, ImageError};
+use crate::key::PublicKeyFile;
+use crate::record::hash::Digest;
+use crate::record::link;
+use crate::report::names::Names;
+use crate::runtime::Arithmetic;
+use crate::signer::SignerError;
+use crate::signer::keyring::Keyring;
+
+/// Whether a policy's refusal refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Enforce,
+    /// It is said, and the artifact passes.
+    Warn,
+}
+
+impl Mode {
+    /// Its name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// A policy, ready to judge by.
+#[derive(Debug)]
+pub struct Policy {
+    /// What it is called.
+    pub name: String,
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// Whether its refusals refuse.
+    pub mode: Mode,
+    /// The images that it governs, as they were written.
+    pub images: Patterns,
+    /// The artifacts that it governs which are no images.
+    pub artifacts: Patterns,
+    /// The namespaces that it governs; all if there is none.
+    pub namespaces: Patterns,
+    /// The layout's file.
+    pub layout_file: PathBuf,
+    /// The layout.
+    pub layout: Vec<u8>,
+    /// Why it is believed.
+    pub trust: Trust,
+    /// Values for its parameters.
+    pub parameters: BTreeMap<String, Template>,
+    /// The keys whose signed links stand for the results of inspections.
+    pub inspections: BTreeMap<String, Vec<NamedKey>>,
+    /// What the products are called that may be the image; any product if that is not said.
+    pub subject: Vec<Template>,
+    /// How to judge.
+    pub options: Options,
+    /// Where evidence is.
+    pub sources: Vec<Arc<dyn Source>>,
+    /// What keys are called.
+    pub names: Names,
+    /// The steps that the layout has, so far as no sublayout adds any.
+    pub steps: BTreeSet<String>,
+    /// The instant at which the layout expires.
+    pub expires: Option<Instant>,
+    /// SHA-256 of everything above that a verdict depends on.
+    pub digest: Digest,
+}
+
+/// What a policy may govern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Governed<'n> {
+    /// An image, by `REGISTRY/REPOSITORY`.
+    Image(&'n str),
+    /// Another artifact, by its name if it has one.
+    Artifact(Option<&'n str>),
+}
+
+/// Patterns, as they were written and compiled. `*` and `?` stay within a part of a name, `**` crosses `/`.
+#[derive(Clone, Debug)]
+pub struct Patterns {
+    /// As they were written.
+    pub written: Vec<String>,
+    compiled: GlobSet,
+}
+
+/// Why a policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("policy `{}`: {problem}", .file.display())]
+pub struct PolicyError {
+    /// Its file.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a policy.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// It cannot be read, or a file that it names cannot.
+    #[error("cannot read `{}`: {cause}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// Not of the form of a policy.
+    #[error("{0}")]
+    Form(String),
+    /// A pattern that means nothing.
+    #[error("the pattern `{pattern}` cannot be used: {cause}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Why.
+        cause: String,
+    },
+    /// It governs nothing.
+    #[error("it governs nothing: name `images` or `artifacts`")]
+    Nothing,
+    /// Neither keys nor `trust: configmap`, or both.
+    #[error(
+        "it says {0} why its layout is to be believed: name the owners' `keys`, or say `trust: configmap` and name `functionaries`"
+    )]
+    Trust(&'static str),
+    /// A key that cannot be used.
+    #[error("{0}")]
+    Key(#[from] SignerError),
+    /// A label for a file of several keys.
+    #[error("`{label}` names {count} keys: a functionary has one key")]
+    Label {
+        /// The label.
+        label: String,
+        /// How many keys the file has.
+        count: usize,
+    },
+    /// A parameter's value with a placeholder that there is not.
+    #[error("the parameter `{name}`: {cause}")]
+    Parameter {
+        /// The parameter.
+        name: String,
+        /// Why.
+        cause: TemplateError,
+    },
+    /// A layout that nobody could be judged by.
+    #[error("the layout `{}` cannot be used: {message}", .file.display())]
+    Layout {
+        /// Its file.
+        file: PathBuf,
+        /// Why, in the verifier's words.
+        message: String,
+    },
+    /// An inspection that no key stands for: a gate runs no commands.
+    #[error(
+        "the layout has the inspection `{0}`, and a gate runs no commands: name under `inspections` the keys whose signed link of that name stands for its result, or make it a step"
+    )]
+    Inspection(String),
+    /// Keys for an inspection that the layout does not have.
+    #[error("`inspections` names `{0}`, which the layout does not have")]
+    NoInspection(String),
+    /// A source of evidence that cannot be meant.
+    #[error("{0}")]
+    Source(String),
+    /// A repository that cannot be one.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+/// A policy as operators write it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    #[expect(dead_code, reason = "reading it is checking it")]
+    api_version: ApiVersion,
+    #[expect(dead_code, reason = "reading it is checking it")]
+    kind: Kind,
+    name: Option<String>,
+    #[serde(default)]
+    images: Vec<String>,
+    #[serde(default)]
+    artifacts: Vec<String>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    layout: PathBuf,
+    #[serde(default)]
+    keys: Vec<String>,
+    trust: Option<Vouching>,
+    #[serde(default)]
+    functionaries: BTreeMap<String, String>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    inspections: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    subject: OneOrMany,
+    #[serde(default)]
+    subject_steps: Vec<String>,
+    #[serde(default)]
+    strict: bool,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    evidence: Vec<WrittenSource>,
+}
+
+/// A name, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for OneOrMany {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+enum ApiVersion {
+    #[serde(rename = "linkgate.dev/v1")]
+    V1,
+}
+
+#[derive(Debug, Deserialize)]
+enum Kind {
+    Policy,
+}
+
+/// Who vouches for a layout that nobody signed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Vouching {
+    /// Whoever may write the `ConfigMap` that the policy is mounted from.
+    Configmap,
+}
+
+/// A source of evidence as operators write it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum WrittenSource {
+    Registry(WrittenRegistry),
+    Directory(String),
+    OciLayout(PathBuf),
+    ConfigMap(PathBuf),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WrittenRegistry {
+    repository: Option<String>,
+}
+
+impl Policy {
+    /// Reads the policy of a file, and all that it names beside it.
+    pub fn load(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Box<PolicyError>> {
+        Self::read(file, context, keyring).map_err(|problem| {
+            Box::new(PolicyError {
+                file: file.to_owned(),
+                problem,
+            })
+        })
+    }
+
+    fn read(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Problem> {
+        let text = read(file)?;
+        let text = String::from_utf8(text).map_err(|_| Problem::Form("it is not UTF-8".to_owned()))?;
+        let written: Written = serde_saphyr::from_str(&text).map_err(|error| Problem::Form(yaml_fault(&error)))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let name = match &written.name {
+            Some(name) => name.clone(),
+            None => file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        if written.images.is_empty() && written.artifacts.is_empty() {
+            return Err(Problem::Nothing);
+        }
+        let mut keys = Keys {
+            context,
+            keyring,
+            folder,
+            all: Vec::new(),
+        };
+        let layout_file = folder.join(&written.layout);
+        let mut policy = Self {
+            images: Patterns::of_images(&written.images)?,
+            artifacts: Patterns::new(&written.artifacts)?,
+            namespaces: Patterns::of_namespaces(&written.namespaces)?,
+            layout: read(&layout_file)?,
+            trust: written.trust(&mut keys)?,
+            parameters: written.templates()?,
+            inspections: written
+                .inspections
+                .iter()
+                .map(|(name, files)| Ok((name.clone(), keys.inspectors(files)?)))
+                .collect::<Result<_, Problem>>()?,
+            subject: written.subject()?,
+            options: Options {
+                strict: written.strict,
+                subject_steps: written.subject_steps.clone(),
+                summary_link: false,
+            },
+            sources: written.sources(folder, context)?,
+            names: Names::of(&keys.all),
+            mode: written.mode,
+            file: file.to_owned(),
+            layout_file,
+            name,
+            steps: BTreeSet::new(),
+            expires: None,
+            digest: Digest::of(b""),
+        };
+        policy.check(context)?;
+        policy.digest = policy.summed();
+        Ok(policy)
+    }
+
+    /// Whether it governs a thing of that name in a namespace.
+    pub fn governs(&self, governed: Governed<'_>, namespace: &str) -> bool {
+        let named = match governed {
+            Governed::Image(name) => self.images.match_any(name),
+            Governed::Artifact(Some(name)) => self.artifacts.match_any(name),
+            // Whoever does not say what it is is asked for what any artifact must satisfy.
+            Governed::Artifact(None) => !self.artifacts.written.is_empty(),
+        };
+        // Whoever does not say where it is to run is asked for what any place demands.
+        let is_here = namespace.is_empty() || self.namespaces.written.is_empty();
+        named && (is_here || self.namespaces.match_any(namespace))
+    }
+
+    /// What products are called that may be the image; any, if there is no name.
+    pub fn subject_names(&self, about: &About) -> Vec<String> {
+        let names = self.subject.iter().filter(|_| about.image.is_some());
+        names.map(|name| name.fill(about)).collect()
+    }
+
+    /// What its author may not know of it.
+    pub fn advice(&self) -> Vec<String> {
+        let mut advice = Vec::new();
+        if self.subject.is_empty() && !self.images.written.is_empty() {
+            advice.push(format!(
+                "policy `{}` does not say by `subject` which product is the image: every product of its subject steps is taken for one",
+                self.name
+            ));
+        }
+        if let Some(expires) = self.expires.filter(|expires| *expires <= link::now()) {
+            advice.push(format!(
+                "policy `{}` refuses everything: its layout expired at {expires}",
+                self.name
+            ));
+        }
+        advice
+    }
+
+    /// The question whether an artifact's evidence satisfies the policy, without evidence yet.
+    pub fn request(&self, about: &About, subjects: Vec<request::Subject>, now: Instant) -> Request {
+        let fill = |(name, template): (&String, &Template)| (name.clone(), template.fill(about));
+        Request {
+            layout: Content(self.layout.clone()),
+            trust: self.trust.clone(),
+            documents: Vec::new(),
+            inspections: Vec::new(),
+            parameters: self.parameters.iter().map(fill).collect(),
+            subjects,
+            options: self.options.clone(),
+            now: now.0,
+        }
+    }
+
+    /// Lets the verifier read the layout as it will for every request, and asks what it demands.
+    fn check(&mut self, context: &Context) -> Result<(), Problem> {
+        // At the epoch nothing has expired. An expired layout is no broken policy: it rejects, and says why.
+        let sample = self.request(&About::sample(), Vec::new(), Instant(0));
+        let planned = context.verifier.plan(&sample, &Arithmetic::Native).answer;
+        let requirements = planned.map_err(|undecided| Problem::Layout {
+            file: self.layout_file.clone(),
+            message: sentences(&undecided),
+        })?;
+        let demanded: BTreeSet<&str> = requirements
+            .inspections
+            .iter()
+            .map(|inspection| inspection.name.as_str())
+            .collect();
+        if let Some(missing) = demanded.iter().find(|name| !self.inspections.contains_key(**name)) {
+            return Err(Problem::Inspection((*missing).to_owned()));
+        }
+        if let Some(other) = self.inspections.keys().find(|name| !demanded.contains(name.as_str())) {
+            return Err(Problem::NoInspection(other.clone()));
+        }
+        self.steps = requirements.steps.into_iter().map(|step| step.name).collect();
+        self.steps.extend(demanded.into_iter().map(str::to_owned));
+        self.expires = requirements.valid_until.map(Instant);
+        Ok(())
+    }
+
+    /// The digest of what a verdict depends on.
+    fn summed(&self) -> Digest {
+        #[derive(Serialize)]
+        struct Summed<'p> {
+            layout: String,
+            trust: &'p Trust,
+            parameters: BTreeMap<&'p str, String>,
+            subject: Vec<String>,
+            inspections: &'p BTreeMap<String, Vec<NamedKey>>,
+            options: &'p Options,
+        }
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|(name, template)| (name.as_str(), template.to_string()));
+        let summed = Summed {
+            layout: Digest::of(&self.layout).to_string(),
+            trust: &self.trust,
+            parameters: parameters.collect(),
+            subject: self.subject.iter().map(ToString::to_string).collect(),
+            inspections: &self.inspections,
+            options: &self.options,
+        };
+        // Strings, lists and maps with string keys: writing them as JSON has no way to fail.
+        Digest::of(&serde_json::to_vec(&summed).unwrap_or_default())
+    }
+}
+
+impl Written {
+    fn trust(&self, keys: &mut Keys<'_>) -> Result<Trust, Problem> {
+        match (&self.trust, self.keys.is_empty()) {
+            (None, true) => Err(Problem::Trust("nowhere")),
+            (Some(_), false) => Err(Problem::Trust("twice")),
+            (None, false) => {
+                // Functionaries only name signers in what is said.
+                keys.functionaries(&self.functionaries)?;
+                Ok(Trust::SignedBy(keys.owners(&self.keys)?))
+            }
+            (Some(Vouching::Configmap), true) if self.functionaries.is_empty() => Err(Problem::Trust(
+                "`trust: configmap` but not by which `functionaries`, and so not",
+            )),
+            (Some(Vouching::Configmap), true) => Ok(Trust::Asserted(keys.functionaries(&self.functionaries)?)),
+        }
+    }
+
+    fn subject(&self) -> Result<Vec<Template>, Problem> {
+        let names = match &self.subject {
+            OneOrMany::One(name) => std::slice::from_ref(name),
+            OneOrMany::Many(names) => names,
+        };
+        let templates = names.iter().map(|name| name.parse());
+        templates.collect::<Result<_, _>>().map_err(|cause| Problem::Parameter {
+            name: "subject".to_owned(),
+            cause,
+        })
+    }
+
+    fn templates(&self) -> Result<BTreeMap<String, Template>, Problem> {
+        self.parameters
+            .iter()
+            .map(|(name, text)| {
+                let template = text.parse().map_err(|cause| Problem::Parameter {
+                    name: name.clone(),
+                    cause,
+                })?;
+                Ok((name.clone(), template))
+            })
+            .collect()
+    }
+
+    fn sources(&self, folder: &Path, context: &Context) -> Result<Vec<Arc<dyn Source>>, Problem> {
+        let registry = |repository: Option<Image>| -> Arc<dyn Source> {
+            Arc::new(RegistryEvidence::new(Arc::clone(&context.registry), repository))
+        };
+        if self.evidence.is_empty() {
+            if self.images.is_empty() {
+                return Err(Problem::Source(
+                    "it does not say where the evidence of its artifacts is: name `evidence`".to_owned(),
+                ));
+            }
+            return Ok(vec![registry(None)]);
+        }
+        self.evidence
+            .iter()
+            .map(|source| {
+                Ok(match source {
+                    WrittenSource::Registry(written) => {
+                        let repository = written.repository.as_deref().map(str::parse).transpose()?;
+                        if repository.is_none() && !self.artifacts.is_empty() {
+                            return Err(Problem::Source(
+                                "artifacts that are no images have no registry of their own: name the `repository` of their evidence"
+                                    .to_owned(),
+                            ));
+                        }
+                        registry(repository)
+                    }
+                    WrittenSource::Directory(path) => {
+                        if let Some(unknown) = directory::unknown_placeholder(path) {
+                            return Err(Problem::Source(format!(
+                                "the directory `{path}` has the placeholder `{unknown}`; there are {{IMAGE_NAME}}, {{IMAGE_DIGEST_HEX}}, {{ARTIFACT_NAME}} and {{NAMESPACE}}"
+                            )));
+                        }
+                        let path = folder.join(path).to_string_lossy().into_owned();
+                        if !directory::is_there(&path) {
+                            return Err(Problem::Source(format!("the directory `{path}` is not there")));
+                        }
+                        Arc::new(Directory::new(path, context.evidence))
+                    }
+                    WrittenSource::OciLayout(path) => Arc::new(ImageLayout::new(folder.join(path))),
+                    WrittenSource::ConfigMap(path) => Arc::new(ConfigMap::new(folder.join(path), context.evidence)),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Patterns {
+    /// Patterns of images. One that could never match is a hole that nobody sees.
+    fn of_images(written: &[String]) -> Result<Self, Problem> {
+        for pattern in written {
+            if let Some(cause) = matches_no_image(pattern) {
+                return Err(Problem::Pattern {
+                    pattern: pattern.clone(),
+                    cause,
+                });
+            }
+        }
+        Self::new(written)
+    }
+
+    /// Patterns of namespaces, whose names are lower-case.
+    fn of_namespaces(written: &[String]) -> Result<Self, Problem> {
+        let is_upper = |pattern: &&String| pattern.chars().any(|character| character.is_ascii_uppercase());
+        match written.iter().find(is_upper) {
+            Some(pattern) => Err(Problem::Pattern {
+                pattern: pattern.clone(),
+                cause: "names of namespaces are lower-case".to_owned(),
+            }),
+            None => Self::new(written),
+        }
+    }
+
+    fn new(written: &[String]) -> Result<Self, Problem> {
+        let mut builder = GlobSetBuilder::new();
+        for pattern in written {
+            let failed = |cause: String| Problem::Pattern {
+                pattern: pattern.clone(),
+                cause,
+            };
+            let glob = GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .backslash_escape(true)
+                .build()
+                .map_err(|error| failed(error.kind().to_string()))?;
+            builder.add(glob);
+        }
+        Ok(Self {
+            written: written.to_vec(),
+            compiled: builder.build().map_err(|error| Problem::Form(error.to_string()))?,
+        })
+    }
+
+    fn match_any(&self, name: &str) -> bool {
+        self.compiled.is_match(name)
+    }
+}
+
+impl fmt::Display for Patterns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.written.join(", "))
+    }
+}
+
+/// Why no image's `REGISTRY/REPOSITORY` could match a pattern, or not those that its author means.
+fn matches_no_image(pattern: &str) -> Option<String> {
+    const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
+    let (host, repository) = pattern.split_once('/').unwrap_or((pattern, ""));
+    if pattern.contains('@') || repository.contains(':') {
+        return Some("images are matched by REGISTRY/REPOSITORY, without tag or digest".to_owned());
+    }
+    if pattern.chars().any(|character| character.is_ascii_uppercase()) {
+        return Some("names of images are lower-case".to_owned());
+    }
+    if pattern.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Some("a name has no empty part, `.` or `..`".to_owned());
+    }
+    if pattern.split('/').any(|part| part.contains("**") && part != "**") {
+        return Some("`**` crosses `/` only where it stands alone between slashes".to_owned());
+    }
+    if host.ends_with(":443") {
+        return Some("the port 443 is left out of names".to_owned());
+    }
+    if !pattern.contains('/') && pattern.contains(GLOB) {
+        // `*` stays before the `/` that every image has.
+        return (pattern != "**")
+            .then(|| "it matches no image, since every name of one has a `/`: write `**`".to_owned());
+    }
+    if host.contains(GLOB) {
+        return None;
+    }
+    // What stands in the repository's place is not known where it has wildcards; its number of parts is.
+    let probe = match (
+        repository.is_empty(),
+        repository.contains(GLOB),
+        repository.contains('/'),
+    ) {
+        (true, ..) => host.to_owned(),
+        (_, true, _) if repository.contains("**") => format!("{host}/x/x"),
+        (_, true, true) => format!("{host}/x/x"),
+        (_, true, false) => format!("{host}/x"),
+        (_, false, _) => pattern.to_owned(),
+    };
+    let image = match probe.parse::<Image>() {
+        Ok(image) => image,
+        Err(error) => return Some(error.to_string()),
+    };
+    if image.name() == probe {
+        return None;
+    }
+    let filled = image.name();
+    let said = match filled.strip_suffix(&probe) {
+        Some(before) => format!("{before}{pattern}"),
+        None => filled.replacen("/x", &format!("/{repository}"), 1),
+    };
+    Some(format!("images are matched by REGISTRY/REPOSITORY: write `{said}`"))
+}
+
+impl About {
+    /// An artifact to try a policy's layout with.
+    fn sample() -> Self {
+        Self {
+            image: None,
+            name: Some("registry.example/app".to_owned()),
+            digest: crate::image::ManifestDigest::of(b""),
+            namespace: "default".to_owned(),
+        }
+    }
+}
+
+/// Reads the keys of a policy.
+struct Keys<'c> {
+    context: &'c Context,
+    keyring: &'c mut Keyring,
+    folder: &'c Path,
+    /// All that were read.
+    all: Vec<PublicKeyFile>,
+}
+
+impl Keys<'_> {
+    fn read(&mut self, reference: &str) -> Result<Vec<PublicKeyFile>, Problem> {
+        let read = self.context.keys(self.folder, reference, self.keyring)?;
+        self.all.extend(read.iter().cloned());
+        Ok(read)
+    }
+
+    fn owners(&mut self, references: &[String]) -> Result<Vec<request::Key>, Problem> {
+        let mut owners = Vec::new();
+        for reference in references {
+            owners.extend(self.read(reference)?.iter().map(PublicKeyFile::request_key));
+        }
+        Ok(owners)
+    }
+
+    fn functionaries(&mut self, references: &BTreeMap<String, String>) -> Result<Vec<NamedKey>, Problem> {
+        let mut named = Vec::new();
+        for (label, reference) in references {
+            let read = self.context.keys(self.folder, reference, self.keyring)?;
+            let [key] = read.as_slice() else {
+                return Err(Problem::Label {
+                    label: label.clone(),
+                    count: read.len(),
+                });
+            };
+            named.push(NamedKey {
+                label: label.clone(),
+                key: key.request_key(),
+            });
+            self.all.push(PublicKeyFile {
+                label: label.clone(),
+                ..key.clone()
+            });
+        }
+        Ok(named)
+    }
+
+    /// The keys that may stand for an inspection, under labels of their own.
+    fn inspectors(&mut self, references: &[String]) -> Result<Vec<NamedKey>, Problem> {
+        if references.is_empty() {
+            return Err(Problem::Form(
+                "an inspection without keys: nobody stands for its result".to_owned(),
+            ));
+        }
+        let owners = self.owners(references)?;
+        let named = owners.into_iter().enumerate().map(|(at, key)| NamedKey {
+            label: format!("inspector-{at}"),
+            key,
+        });
+        Ok(named.collect())
+    }
+}
+
+/// Why a layout cannot be used, in the verifier's sentences.
+fn sentences(undecided: &Undecided) -> String {
+    let reasons: Vec<&str> = undecided.reasons.iter().map(|reason| reason.message.as_str()).collect();
+    let hint = match undecided.code {
+        Code::LayoutMalformed if undecided.message.contains("bare layout") => {
+            " (a layout without an envelope needs `trust: configmap`)"
+        }
+        _ => "",
+    };
+    format!("{}{hint}", reasons.join("; "))
+}
+
+/// What is wrong with a policy's YAML, in one line.
+fn yaml_fault(error: &serde_saphyr::Error) -> String {
+    let cause = error.without_snippet().to_string();
+    cause.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    policies::read(path).map_err(|cause| Problem::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::sync::LazyLock;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::evidence::registry::Registry;
+    use crate::runtime::{Bounds, Verifier};
+
+    const BOB: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    const CAROL: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+
+    static VERIFIER: LazyLock<Arc<Verifier>> =
+        LazyLock::new(|| Arc::new(Verifier::load(Bounds::default(), 2).unwrap()));
+
+    pub(in crate::gate) fn verifier() -> Arc<Verifier> {
+        Arc::clone(&VERIFIER)
+    }
+
+    /// A policy's parts as they are written.
+    #[derive(Clone)]
+    pub(in crate::gate) struct Written {
+        policy: Value,
+        layout: Value,
+        keys: BTreeMap<&'static str, &'static str>,
+    }
+
+    impl Default for Written {
+        fn default() -> Self {
+            Self {
+                policy: json!({
+                    "apiVersion": "linkgate.dev/v1",
+                    "kind": "Policy",
+                    "name": "web",
+                    "images": ["r.example/**"],
+                    "layout": "layout.json",
+                    "trust": "configmap",
+                    "functionaries": {"bob": "bob.pub", "carol": "carol.pub"},
+                    "parameters": {"a": "{NAMESPACE}"},
+                    "inspections": {"untar": ["carol.pub"]},
+                    "evidence": [{"directory": "."}],
+                }),
+                layout: json!({
+                    "_type": "layout",
+                    "expires": "2030-01-01T00:00:00Z",
+                    "steps": [
+                        {"name": "build", "pubkeys": ["bob"], "expected_products": [["ALLOW", "{a}"]]},
+                        {"name": "package", "pubkeys": ["bob"]},
+                    ],
+                    "inspect": [{"name": "untar", "run": ["untar"]}],
+                }),
+                keys: [("bob.pub", BOB), ("carol.pub", CAROL)].into(),
+            }
+        }
+    }
+
+    impl Written {
+        fn with(&self, pointer: &str, member: &str, value: Value) -> Self {
+            let mut changed = self.clone();
+            let (root, pointer) = match pointer.strip_prefix("/policy") {
+                Some(rest) => (&mut changed.policy, rest),
+                None => (&mut changed.layout, pointer),
+            };
+            root.pointer_mut(pointer).unwrap()[member] = value;
+            changed
+        }
+
+        /// This policy with each of what a verdict depends on as another.
+        pub(in crate::gate) fn each_changed(&self) -> Vec<(&'static str, Self)> {
+            let mut key = self.clone();
+            key.keys.insert("bob.pub", CAROL);
+            key.keys.insert("carol.pub", BOB);
+            vec![
+                ("policy's name", self.with("/policy", "name", json!("other"))),
+                ("layout", self.with("", "expires", json!("2031-01-01T00:00:00Z"))),
+                (
+                    "functionaries' labels",
+                    self.with(
+                        "/policy",
+                        "functionaries",
+                        json!({"bob": "bob.pub", "dora": "carol.pub"}),
+                    ),
+                ),
+                ("functionaries' keys", key),
+                (
+                    "parameters",
+                    self.with("/policy", "parameters", json!({"a": "{IMAGE_NAME}"})),
+                ),
+                (
+                    "inspections' keys",
+                    self.with("/policy/inspections", "untar", json!(["bob.pub"])),
+                ),
+                ("subject", self.with("/policy", "subject", json!("image"))),
+                ("another subject", self.with("/policy", "subject", json!("other"))),
+                ("subjects", self.with("/policy", "subject", json!(["image", "other"]))),
+                ("strict", self.with("/policy", "strict", json!(true))),
+                ("subject steps", self.with("/policy", "subjectSteps", json!(["build"]))),
+            ]
+        }
+    }
+
+    /// Reads a policy from a folder of its own.
+    pub(in crate::gate) fn load(written: &Written) -> Result<Policy, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, public) in &written.keys {
+            let key = json!({"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public}});
+            fs::write(folder.path().join(name), key.to_string()).unwrap();
+        }
+        fs::write(folder.path().join("layout.json"), written.layout.to_string()).unwrap();
+        let file = folder.path().join("web.yaml");
+        fs::write(&file, written.policy.to_string()).unwrap();
+        let context = Context {
+            verifier: verifier(),
+            registry: Arc::new(Registry::new(&crate::evidence::registry::Options::default()).unwrap()),
+            tokens: crate::signer::pkcs11::Options::default(),
+            evidence: 1 << 20,
+        };
+        Policy::load(&file, &context, &mut Keyring::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_sound_policy() {
+        let policy = load(&Written::default()).unwrap();
+        assert_eq!(policy.mode, Mode::Enforce);
+        assert_eq!(policy.steps, ["build", "package", "untar"].map(str::to_owned).into());
+        assert_eq!(policy.expires.unwrap().to_string(), "2030-01-01T00:00:00Z");
+        assert!(policy.governs(Governed::Image("r.example/a/b"), "anywhere"));
+        assert!(!policy.governs(Governed::Image("r.example.evil/a"), ""));
+        assert!(!policy.governs(Governed::Artifact(Some("r.example/a")), ""));
+        assert!(!policy.governs(Governed::Artifact(None), ""));
+        let here = load(&Written::default().with("/policy", "namespaces", json!(["prod-*"]))).unwrap();
+        for (namespace, governs) in [("prod-1", true), ("test", false), ("", true)] {
+            assert_eq!(
+                here.governs(Governed::Image("r.example/a"), namespace),
+                governs,
+                "{namespace}"
+            );
+        }
+        let expired = Written::default().with("", "expires", json!("2020-01-01T00:00:00Z"));
+        assert!(
+            load(&expired).is_ok(),
+            "an expired layout rejects; it is no broken policy"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let written = Written::default();
+        for (changed, said) in [
+            (written.with("/policy", "modes", json!("warn")), "unknown field `modes`"),
+            (written.with("/policy", "kind", json!("Layout")), "Layout"),
+            (written.with("/policy", "images", json!([])), "it governs nothing"),
+            (
+                written.with("/policy", "images", json!(["nginx"])),
+                "write `docker.io/library/nginx`",
+            ),
+            (
+                written.with("/policy", "images", json!(["bitnami/*"])),
+                "write `docker.io/bitnami/*`",
+            ),
+            (
+                written.with("/policy", "images", json!(["r.example:443/a"])),
+                "port 443 is left out",
+            ),
+            (written.with("/policy", "images", json!(["R.example/a"])), "lower-case"),
+            (
+                written.with("/policy", "images", json!(["r.example/a:1"])),
+                "without tag or digest",
+            ),
+            (
+                written.with("/policy", "images", json!(["r.example/[a"])),
+                "`r.example/[a` cannot be used",
+            ),
+            (written.with("/policy", "layout", json!("none.layout")), "none.layout`"),
+            (written.with("/policy", "keys", json!(["bob.pub"])), "says twice"),
+            (written.with("/policy", "trust", json!("nobody")), "nobody"),
+            (written.with("/policy", "trust", Value::Null), "says nowhere"),
+            (
+                written.with("/policy", "functionaries", json!({})),
+                "by which `functionaries`",
+            ),
+            (
+                written.with("/policy", "functionaries", json!({"bob": "none.pub"})),
+                "none.pub`",
+            ),
+            (
+                written.with("/policy", "parameters", json!({"a": "{IMAGE}"})),
+                "`{IMAGE}` is filled by nothing",
+            ),
+            (
+                written.with("/policy", "parameters", json!({"b": ""})),
+                "no value is given for the parameter `{a}`",
+            ),
+            (
+                written.with("/policy", "inspections", json!({})),
+                "has the inspection `untar`, and a gate runs no commands",
+            ),
+            (
+                written.with("/policy/inspections", "untar", json!([])),
+                "an inspection without keys",
+            ),
+            (
+                written.with("/policy/inspections", "other", json!(["bob.pub"])),
+                "names `other`",
+            ),
+            (
+                written.with("/policy", "subjectSteps", json!(["ship"])),
+                "the subject step `ship` is no step",
+            ),
+            (
+                written.with("/policy", "evidence", json!([{"directory": "/nonexistent"}])),
+                "is not there",
+            ),
+            (
+                written.with("/policy", "evidence", json!([{"directory": "{DIGEST}"}])),
+                "placeholder `{DIGEST}`",
+            ),
+            (
+                written.with("/policy", "artifacts", json!(["a"])).with(
+                    "/policy",
+                    "evidence",
+                    json!([{"registry": {}}]),
+                ),
+                "name the `repository`",
+            ),
+            (written.with("/steps/0", "threshold", json!(0)), "threshold"),
+            (written.with("/steps/0", "expected_products", json!(["*"])), "rule"),
+        ] {
+            let error = load(&changed).unwrap_err();
+            assert!(error.contains(said), "{said}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+}

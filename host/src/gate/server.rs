@@ -1,0 +1,282 @@
+//! The gate's listeners: TLS, bounds on what a connection may take, reloads, and an end that loses no request.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Gate;
+use super::face;
+use super::tls::{Certificates, TlsError};
+
+/// Where and how a gate listens.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The address of its faces.
+    pub address: SocketAddr,
+    /// The address on which callers may name everything; off if there is none.
+    pub whole_requests: Option<SocketAddr>,
+    /// Its certificates.
+    pub certificates: Certificates,
+    /// The authorities of clients; none: clients need no certificate.
+    pub clients: Option<PathBuf>,
+    /// How often files are looked at.
+    pub reload: Duration,
+    /// How long requests under way may take after the end was asked for.
+    pub drain: Duration,
+}
+
+/// Why a gate does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address that cannot be had.
+    #[error("cannot listen on {address}: {cause}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// No TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener that ended.
+    #[error("the listener ended: {0}")]
+    Ended(io::Error),
+}
+
+/// Connections at once. One more is closed before it costs a handshake.
+const CONNECTIONS: usize = 4096;
+/// Of these from one address: whoever opens as many as it can leaves room for others, and for probes.
+const OF_ONE_ADDRESS: usize = 1024;
+/// Requests at once on one connection of HTTP/2.
+const STREAMS: u32 = 250;
+/// Bytes of a request's head.
+const HEAD: usize = 64 << 10;
+/// How long a client may take for its handshake, and for a request's head.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an idle connection of HTTP/2 is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Answers until the process is told to end. `ready` is called once everybody can ask.
+pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    let tls = RustlsConfig::from_config(listening.certificates.load(listening.clients.as_deref())?);
+    let handle = Handle::new();
+    let open = Arc::new(Open::default());
+    let (address, faces) = start(listening.address, face::router(&gate), &tls, &handle, &open)?;
+    let whole = match listening.whole_requests {
+        None => None,
+        Some(address) => {
+            let (address, whole) = start(address, face::whole_requests(&gate), &tls, &handle, &open)?;
+            tracing::warn!(%address, "whole requests are answered here: whoever asks chooses layout, keys and time");
+            Some(whole)
+        }
+    };
+    tokio::spawn(watch(Arc::clone(&gate), tls, listening.clone()));
+    tokio::spawn(drain(handle, listening.drain));
+    tracing::info!(%address, policies = gate.policies().all.len(), "ready");
+    ready(address);
+    let ended = |ended: Result<io::Result<()>, _>| match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(ServerError::Ended(error)),
+        Err(error) => Err(ServerError::Ended(io::Error::other(error))),
+    };
+    ended(faces.await)?;
+    if let Some(whole) = whole {
+        ended(whole.await)?;
+    }
+    tracing::info!("ended: every request under way was answered, or had no time left");
+    Ok(())
+}
+
+type Task = tokio::task::JoinHandle<io::Result<()>>;
+
+fn start(
+    address: SocketAddr,
+    router: Router,
+    tls: &RustlsConfig,
+    handle: &Handle<SocketAddr>,
+    open: &Arc<Open>,
+) -> Result<(SocketAddr, Task), ServerError> {
+    let failed = |cause| ServerError::Address { address, cause };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let acceptor = Bounded {
+        tls: RustlsAcceptor::new(tls.clone()).handshake_timeout(PATIENCE),
+        open: Arc::clone(open),
+    };
+    let mut server = axum_server::from_tcp(listener)
+        .map_err(failed)?
+        .acceptor(acceptor)
+        .first_request_timeout(PATIENCE)
+        .handle(handle.clone());
+    let builder = server.http_builder();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(PATIENCE);
+    Ok((address, tokio::spawn(server.serve(router.into_make_service()))))
+}
+
+/// Lets in no more connections than the gate has room for, and not all of them from one address.
+#[derive(Clone)]
+struct Bounded {
+    tls: RustlsAcceptor,
+    open: Arc<Open>,
+}
+
+/// The open connections of each address.
+#[derive(Debug, Default)]
+struct Open(Mutex<HashMap<IpAddr, usize>>);
+
+impl Open {
+    /// A place for one more, if there is one.
+    fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = open.values().sum();
+        let own = open.get(&address).copied().unwrap_or_default();
+        if all >= CONNECTIONS || own >= OF_ONE_ADDRESS {
+            return None;
+        }
+        open.insert(address, own + 1);
+        Some(Place(Arc::new(Held {
+            open: Arc::clone(self),
+            address,
+        })))
+    }
+}
+
+/// A place among the open connections, given back with the connection's service.
+#[derive(Clone)]
+struct Place(#[expect(dead_code, reason = "it is held, not read")] Arc<Held>);
+
+struct Held {
+    open: Arc<Open>,
+    address: IpAddr,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut open = self.open.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get_mut(&self.address) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => {
+                open.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A connection's service that holds its place.
+#[derive(Clone)]
+struct Placed<S> {
+    service: S,
+    _place: Place,
+}
+
+impl<S, R> tower_service::Service<R> for Placed<S>
+where
+    S: tower_service::Service<R>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        self.service.call(request)
+    }
+}
+
+type Accepting<T> = std::pin::Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+impl<S: Send + 'static> Accept<tokio::net::TcpStream, S> for Bounded {
+    type Stream = <RustlsAcceptor as Accept<tokio::net::TcpStream, S>>::Stream;
+    type Service = Placed<<RustlsAcceptor as Accept<tokio::net::TcpStream, S>>::Service>;
+    type Future = Accepting<(Self::Stream, Self::Service)>;
+
+    fn accept(&self, stream: tokio::net::TcpStream, service: S) -> Self::Future {
+        let place = stream.peer_addr().ok().and_then(|peer| self.open.place(peer.ip()));
+        let Some(place) = place else {
+            return Box::pin(async { Err(io::Error::other("too many connections")) });
+        };
+        // An answer is small and complete: it is not kept back for more.
+        let _ = stream.set_nodelay(true);
+        let accepting = self.tls.accept(stream, service);
+        Box::pin(async move {
+            let (stream, service) = accepting.await?;
+            let placed = Placed { service, _place: place };
+            Ok((stream, placed))
+        })
+    }
+}
+
+/// Looks at policies and certificates now and then, and reads anew what has changed.
+async fn watch(gate: Arc<Gate>, tls: RustlsConfig, listening: Listening) {
+    let mut before = read_certificates(&listening).await;
+    loop {
+        tokio::time::sleep(listening.reload).await;
+        let reloading = Arc::clone(&gate);
+        // Reading files and asking tokens for keys keeps no request waiting.
+        let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
+        let now = read_certificates(&listening).await;
+        if now == before {
+            continue;
+        }
+        before = now;
+        match listening.certificates.load(listening.clients.as_deref()) {
+            Ok(config) => {
+                tls.reload_from_config(config);
+                gate.metrics().reloaded("certificates", true);
+                tracing::info!("certificates reloaded");
+            }
+            Err(error) => {
+                gate.metrics().reloaded("certificates", false);
+                tracing::error!(%error, "certificates not reloaded: those from before stay in force");
+            }
+        }
+    }
+}
+
+/// The bytes of the certificates' files as they are now.
+async fn read_certificates(listening: &Listening) -> Vec<Option<Vec<u8>>> {
+    let (certificates, clients) = (listening.certificates.clone(), listening.clients.clone());
+    let reading = tokio::task::spawn_blocking(move || certificates.fingerprint(clients.as_deref()));
+    reading.await.unwrap_or_default()
+}
+
+/// Ends the listeners when the process is told to: no new connection, and what is under way is answered.
+async fn drain(handle: Handle<SocketAddr>, longest: Duration) {
+    let (Ok(mut terminated), Ok(mut interrupted)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be waited for: the process ends without draining");
+        return;
+    };
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    tracing::info!(connections = handle.connection_count(), "draining");
+    handle.graceful_shutdown(Some(longest));
+}
