@@ -1,5 +1,6 @@
 """Keys that are made in real tokens sign and check there, and what they signed verifies everywhere."""
 
+import hashlib
 import json
 import os
 import stat
@@ -70,6 +71,36 @@ def test_a_whole_chain(token: Token, workspace: Path, kind: str):
     refused = verify(token, workspace, "hsm:owner-key.pub", code=1).stdout
     assert "layout-signature-invalid" in refused
     assert not python_verifies(workspace, "owner-key.pub")
+
+
+def test_a_gate_asks_the_token(token: Token, workspace: Path, kind: str):
+    for label in ("owner-key", "builder-key"):
+        token.linkgate("keygen", *KINDS[kind], "--hsm", label, "-n", label, cwd=workspace)
+    build(token, workspace)
+    layout(token, workspace, ("owner-key",))
+    policies = workspace / "policies"
+    policies.mkdir()
+    signed = (workspace / "layout.json").read_text()
+    (policies / "layout.json").write_text(signed)
+    policy = {
+        "apiVersion": "linkgate.dev/v1",
+        "kind": "Policy",
+        "images": ["registry.example/**"],
+        "layout": "layout.json",
+        "keys": ["hsm:owner-key.pub"],
+        "evidence": [{"directory": str(workspace / "links")}],
+    }
+    (policies / "web.yaml").write_text(json.dumps(policy))
+    made = hashlib.sha256((workspace / "build-output/main").read_bytes()).hexdigest()
+
+    def check(code: int) -> str:
+        image = f"registry.example/app@sha256:{made}"
+        done = token.linkgate("serve", "--policies", "policies", "--check", image, cwd=workspace, code=code)
+        return done.stdout + done.stderr
+
+    assert "allow [accepted]" in check(0)
+    (policies / "layout.json").write_text(signed.replace("2040", "2041"))
+    assert "does not verify: the layout was changed" in check(2)
 
 
 def test_the_private_half_never_leaves(token: Token, workspace: Path, kind: str):

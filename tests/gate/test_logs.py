@@ -1,0 +1,172 @@
+"""Log lines: JSON, found by the request's id, and without anything that is nobody's business."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import subprocess
+import time
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+
+import httpx
+import pytest
+from gate import LISTENS, Gate, wait_for
+from supply import PATIENCE, Image, Supply, binary
+from test_admission import pod_spec, review
+
+
+def of(gate: Gate, request_id: str) -> list[dict]:
+    """The lines of a request."""
+    return wait_for(lambda: [line for line in gate.log() if line.get("span", {}).get("id") == request_id])
+
+
+def test_a_decision_is_found_by_the_id_of_its_request(gate: Gate, good: Image, bad: Image) -> None:
+    seen = set()
+    for image in (good, bad):
+        response = gate.post("/v1/verify", {"image": str(image), "namespace": "prod"})
+        request_id = response.headers["x-request-id"]
+        seen.add(request_id)
+        decision = response.json()
+        line = next(line for line in of(gate, request_id) if "outcome" in line)
+        for member in ("subject", "namespace", "allowed", "outcome", "reason"):
+            assert line[member] == decision[member], member
+        assert line["face"] == "verify" and line["level"] == "INFO"
+        assert decision["policies"][0]["answer_sha256"] in line["answers"]
+        assert decision["message"] in line.values()
+    assert len(seen) == 2
+
+
+def test_a_callers_id_is_kept_if_it_is_harmless(gate: Gate, good: Image) -> None:
+    body = json.dumps({"image": str(good)})
+    response = gate.client.post("/v1/verify", content=body, headers={"x-request-id": "abc-1_2.3"})
+    assert response.headers["x-request-id"] == "abc-1_2.3" and of(gate, "abc-1_2.3")
+    for forged in ('a"}{', "a b", "x" * 65, "é".encode(), ""):
+        response = gate.client.post("/v1/verify", content=body, headers=[("x-request-id", forged)])
+        assert response.headers["x-request-id"].isalnum() and len(response.headers["x-request-id"]) == 16
+
+
+def test_errors_have_an_id_too(gate: Gate) -> None:
+    for response in (gate.post("/v1/verify", "{"), gate.get("/nowhere"), gate.get("/v1/verify")):
+        assert of(gate, response.headers["x-request-id"])
+
+
+def test_every_line_is_an_object_without_members_twice(gate: Gate, good: Image) -> None:
+    gate.verify(good)
+
+    def once(pairs: list[tuple[str, object]]) -> dict:
+        names = [name for name, _ in pairs]
+        assert len(names) == len(set(names)), names
+        return dict(pairs)
+
+    for line in list(gate.stderr):
+        if not line.startswith(("linkgate listens", "standard output has", "LS0t")) and not line.startswith(
+            "linkgate: "
+        ):
+            parsed = json.loads(line, object_pairs_hook=once)
+            assert {"timestamp", "level", "message"} <= set(parsed)
+
+
+def test_a_line_cannot_be_forged(gate: Gate) -> None:
+    before = len(gate.log())
+    forged = '\n{"level":"INFO","allowed":true,"message":"forged"}\n'
+    gate.post("/v1/verify", {"image": forged, "namespace": forged})
+    gate.post("/v1/verify", {"subjects": [{"name": forged, "digests": {"sha256": "00" * 32}}]})
+    gate.client.get("/" + "%0a" + '{"level":"INFO"}')
+    time.sleep(0.3)
+    assert len(gate.log()) > before
+    assert not any(
+        line["message"] == "forged" or line.get("allowed") is True and "span" not in line for line in gate.log()
+    )
+
+
+def test_a_line_of_text_cannot_be_forged(web: Supply, serve: Callable[..., Gate]) -> None:
+    gate = serve(web, "--log-format", "text")
+    forged = "x\n2026-11-25T00:00:00Z  INFO forged\x1b[2J"
+    gate.post("/v1/verify", {"image": forged, "namespace": forged})
+    gate.post("/v1/verify", {"subjects": [{"name": forged, "digests": {"sha256": "00" * 32}}]})
+    key = {"keys": [forged, f"{forged}|{forged}"]}
+    gate.post(
+        "/gatekeeper", {"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": key}
+    )
+    spec = pod_spec(forged)
+    gate.post("/validate", review("Pod", "CREATE", spec, namespace=forged))
+    assert gate.stop() == 0
+    assert len([line for line in gate.stderr if "decision" in line]) == 5
+    assert not any(line.startswith("2026-11-25T00:00:00Z") for line in gate.stderr)
+    assert "[2J" not in "".join(gate.stderr).replace("\\u{1b}[2J", "").replace("\\x1b[2J", "")
+
+
+@pytest.mark.parametrize("level", ["trace", "debug", "info"])
+def test_secrets_are_in_no_line(web: Supply, serve: Callable[..., Gate], level: str) -> None:
+    secrets = {
+        "authorization": "Bearer s3cr3t-t0ken-of-a-service-account",
+        "cookie": "session=s3cr3t-c00kie",
+        "x-forwarded-access-token": "s3cr3t-forwarded",
+    }
+    image = web.image()
+    # The lines of other crates are not linkgate's to answer for below `debug`.
+    level = "linkgate=trace" if level == "trace" else level
+    gate = serve(web, "--log-level", level)
+    spec = pod_spec(image)
+    spec["containers"][0]["env"] = [{"name": "PASSWORD", "value": "s3cr3t-in-a-body"}]
+    ca = gate.ca.read_text()
+    for path, body in (
+        ("/validate", review("Pod", "CREATE", spec)),
+        ("/mutate", review("Pod", "CREATE", spec)),
+        ("/v1/verify?token=s3cr3t-in-a-query", {"image": str(image)}),
+        ("/v1/verify", {"image": "x", "s3cr3t-member": "s3cr3t-value"}),
+        ("/v1/verify", '{"s3cr3t-broken'),
+        ("/gatekeeper", {"apiVersion": "x", "kind": "s3cr3t-kind", "request": {"keys": []}}),
+        ("/s3cr3t-path", {}),
+    ):
+        for http2 in (False, True):
+            with gate.connect(http2=http2) as client:
+                response = client.post(
+                    path, content=body if isinstance(body, str) else json.dumps(body), headers=secrets
+                )
+                assert response.status_code < 500
+                assert "s3cr3t-t0ken" not in response.text
+    web.policy(mode="nonsense")
+    wait_for(lambda: gate.get("/readyz").json()["reload"] != "ok")
+    assert gate.stop() == 0
+    text = "".join(gate.stderr)
+    assert "decision" in text
+    for secret in ("s3cr3t", base64.b64encode(b"s3cr3t").decode().rstrip("=")):
+        assert secret not in text
+    assert "PRIVATE KEY" not in text + ca
+    for name in ("owner", "builder"):
+        body = "".join(web.keys.pair(name).read_text().splitlines()[1:-1])
+        assert body and body not in text
+
+
+def test_a_log_that_nobody_reads_any_more(web: Supply, tmp_path: Path) -> None:
+    """A gate that cannot log answers; nobody's requests end with whoever kept its log."""
+    command = [binary(), "serve", "--policies", web.policies, "--listen", "127.0.0.1:0", "--self-signed", "127.0.0.1"]
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = next(found[1] for line in process.stderr if (found := LISTENS.search(line)))
+        ca = tmp_path / "ca.pem"
+        ca.write_text(
+            "".join(takewhile(lambda line: "END" not in line, process.stdout)) + "-----END CERTIFICATE-----\n"
+        )
+        process.stderr.close()
+        process.stdout.close()
+        context = ssl.create_default_context(cafile=str(ca))
+        with httpx.Client(base_url=f"https://{address}", verify=context, timeout=PATIENCE, trust_env=False) as client:
+            for _ in range(3):
+                response = client.post("/v1/verify", content=json.dumps({"image": str(web.image())}))
+                assert response.json()["allowed"] is True
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.wait(timeout=PATIENCE)

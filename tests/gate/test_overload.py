@@ -1,0 +1,298 @@
+"""More than the gate can take, and sources that take too long."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import httpx
+import pytest
+from gate import Gate, wait_for
+from supply import PATIENCE, REPOSITORY, Image, Supply, linkgate, unknown_image
+from test_admission import ask, denied, pod_spec, review
+from test_gatekeeper import batch as provider_request
+
+
+@contextmanager
+def slow_evidence(supply: Supply, seconds: float | None, name: str = "web", **fields) -> Iterator[None]:
+    """A policy whose evidence is a mounted ConfigMap with a key that is a pipe: reading it ends when that is written to
+    and closed, after that many seconds, or not at all."""
+    folder = supply.folder / "slow"
+    folder.mkdir(exist_ok=True)
+    supply.policy(name, evidence=[{"configMap": str(folder)}], **fields)
+    pipe = folder / "zz-slow.link"
+    os.mkfifo(pipe)
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            try:
+                file = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                # Nobody reads yet.
+                over.wait(0.02)
+                continue
+            over.wait(seconds)
+            # The reader may have ended.
+            with suppress(BrokenPipeError):
+                os.write(file, b"{}")
+            os.close(file)
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        writer.join(timeout=5)
+
+
+def test_a_caller_is_answered_within_its_time(web: Supply, serve: Callable[..., Gate]) -> None:
+    with slow_evidence(web, seconds=None):
+        gate = serve(web)
+        image = web.image(links=web.folder / "slow")
+        begun = time.monotonic()
+        decision = gate.verify(image, query="?timeout=500ms")
+        assert time.monotonic() - begun < 2
+        assert (decision["allowed"], decision["outcome"], decision["reason"]) == (False, "undecided", "timeout")
+        assert str(image) in decision["message"] and "0.4 s" in decision["message"]
+        answer = ask(gate, review("Pod", "CREATE", pod_spec(image)), "/validate?timeout=500ms")
+        assert "no answer within" in denied(answer, 504, "Timeout")
+        told = gate.post("/gatekeeper?timeout=500ms", provider_request(image)).json()["response"]
+        assert told["items"] == [] and "no answer within" in told["systemError"]
+        assert (
+            gate.decided("timeout")
+            == gate.decided("timeout", "admission")
+            == gate.decided("timeout", "gatekeeper")
+            == 1
+        )
+
+
+def test_the_gates_own_time_is_the_longest(web: Supply, serve: Callable[..., Gate]) -> None:
+    with slow_evidence(web, seconds=None):
+        gate = serve(web, "--timeout", "0.3")
+        begun = time.monotonic()
+        for query in ("", "?timeout=30s", "?timeout=nonsense"):
+            # All three wait for one listing, which ends at three times that.
+            decision = gate.verify(web.image(links=web.folder / "slow"), query=query)
+            assert decision["allowed"] is False and decision["reason"] in ("timeout", "source-down")
+        assert time.monotonic() - begun < 5
+
+
+def test_many_images_have_one_time_together(web: Supply, serve: Callable[..., Gate]) -> None:
+    with slow_evidence(web, seconds=None):
+        gate = serve(web)
+        images = [f"{REPOSITORY}@sha256:{number:064x}" for number in range(80)]
+        for path in ("/validate?timeout=1s", "/v1/verify?timeout=1s", "/gatekeeper?timeout=1s"):
+            begun = time.monotonic()
+            if path.startswith("/validate"):
+                body = review("Pod", "CREATE", pod_spec(*images))
+            elif path.startswith("/gatekeeper"):
+                body = provider_request(*images)
+            else:
+                web.policy(
+                    "files",
+                    artifacts=["**"],
+                    images=["x.example/x"],
+                    evidence=[{"configMap": str(web.folder / "slow")}],
+                )
+                time.sleep(0.5)
+                begun = time.monotonic()
+                body = {"subjects": [{"digests": {"sha256": f"{number:064x}"}} for number in range(80)]}
+            assert gate.post(path, body).status_code == 200
+            assert time.monotonic() - begun < 2, path
+
+
+def test_who_asks_again_finds_what_was_fetched(web: Supply, serve: Callable[..., Gate]) -> None:
+    with slow_evidence(web, seconds=1):
+        gate = serve(web)
+        image = web.image(links=web.folder / "slow")
+        assert gate.verify(image, query="?timeout=300ms")["reason"] == "timeout"
+        time.sleep(1.5)
+        begun = time.monotonic()
+        assert gate.verify(image, query="?timeout=500ms")["allowed"] is True
+        assert time.monotonic() - begun < 0.5
+
+
+def test_a_source_that_hangs_hangs_no_other(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Its threads are bounded, and those of verifications are others."""
+    good = web.image()
+    with slow_evidence(web, seconds=None, name="hangs", images=["registry.example/slow/*"]):
+        web.policy(images=["registry.example/web/*"])
+        gate = serve(web, "--timeout", "0.3", "--verdict-ttl", "0", "--listing-ttl", "0")
+        images = [f"registry.example/slow/app@sha256:{number:064x}" for number in range(1500)]
+        batches = [provider_request(*images[begin : begin + 100]) for begin in range(0, 1500, 100)]
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda body: gate.post("/gatekeeper", body), batches))
+        assert not any("value" in item for answer in answers for item in answer.json()["response"]["items"])
+        time.sleep(2)
+        decision = gate.verify(good, query="?timeout=5s")
+        assert decision["allowed"] is True, decision
+
+
+def costly(supply: Supply, count: int = 400) -> Image:
+    """A chain that takes long: one step with a threshold that many functionaries reach."""
+    image = supply.image()
+    link = json.loads(image.link("build").read_text())["signed"]
+    # Many artifacts make each of the links long to read and to compare.
+    link["materials"] = {f"src/{number}.c": {"sha256": f"{number:064x}"} for number in range(count)}
+    link["products"] = {f"out/{number}.o": {"sha256": f"{number:064x}"} for number in range(count)}
+    steps = supply.steps()
+    steps[0] |= {
+        "expected_materials": [["ALLOW", f"src/{number}?*.c"] for number in range(300)] + [["ALLOW", "*"]],
+        "expected_products": [["ALLOW", f"out/{number}?*.o"] for number in range(300)] + [["ALLOW", "*"]],
+    }
+    steps[1]["expected_materials"] = [["ALLOW", "*"]]
+    supply.layout(steps=steps)
+    unsigned = supply.folder / "costly.link"
+    unsigned.write_text(json.dumps(link))
+    linkgate(
+        "sign", "-q", "-f", unsigned, "-k", supply.keys.pair("builder"), "-o", image.link("build"), cwd=supply.folder
+    )
+    return image
+
+
+def test_overload(web: Supply, serve: Callable[..., Gate]) -> None:
+    good = costly(web)
+    bad = web.image()
+    bad.tamper("package")
+    gate = serve(web, "--verifications", "1", "--queue", "2", "--verdict-ttl", "0", "--listing-ttl", "60")
+    assert gate.verify(good)["allowed"] is True
+    before = gate.rss()
+    bodies = [json.dumps({"image": str(image)}) for image in (good, bad)] * 100
+    clients = threading.local()
+    opened: list[httpx.Client] = []
+
+    def question(body: str) -> httpx.Response:
+        if not hasattr(clients, "client"):
+            clients.client = gate.connect()
+            opened.append(clients.client)
+        return clients.client.post("/v1/verify", content=body)
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(question, bodies))
+    for client in opened:
+        client.close()
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert refused and len(refused) < len(answers)
+    for answer in refused:
+        assert int(answer.headers["retry-after"]) >= 1 and "error" in answer.json()
+    for body, answer in zip(bodies, answers):
+        if answer.status_code != 503:
+            assert answer.status_code == 200
+            assert answer.json()["allowed"] is (str(good) in body)
+    samples = gate.metrics()
+    assert samples["linkgate_overloaded_total"] == len(refused)
+    assert samples['linkgate_requests_total{face="verify",status="503"}'] == len(refused)
+    assert samples["linkgate_queue_length"] == 0 and samples["linkgate_requests_in_flight"] == 0
+    assert gate.rss() - before < 100 << 20
+    # It has recovered.
+    assert gate.verify(good)["allowed"] is True
+
+
+def test_overload_in_other_words(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Who speaks AdmissionReview or ProviderRequest is told so in it, and nothing is accepted."""
+    good = costly(web)
+    gate = serve(web, "--verifications", "1", "--queue", "0", "--verdict-ttl", "0", "--listing-ttl", "60")
+    assert gate.verify(good)["allowed"] is True
+    images = [
+        f"{good.repository}@{good.digest}",
+        *(f"registry.example/a{number}@{good.digest}" for number in range(12)),
+    ]
+    answer = ask(gate, review("Pod", "CREATE", pod_spec(*images)))
+    assert "too many verifications are waiting" in denied(answer, 503, "ServiceUnavailable")
+    told = gate.post("/gatekeeper", provider_request(*images)).json()["response"]
+    assert "too many verifications are waiting" in told["systemError"] and len(told["items"]) < len(images)
+    assert gate.decided("overloaded", "admission") >= 1 and gate.decided("overloaded", "gatekeeper") >= 1
+
+
+def test_callers_who_hang_up(web: Supply, serve: Callable[..., Gate]) -> None:
+    """They leave nothing behind: no place, no request under way, no wrong answer for whoever comes next."""
+    good = costly(web)
+    gate = serve(web, "--verifications", "1", "--queue", "4", "--verdict-ttl", "0")
+    host, port = gate.address.rsplit(":", 1)
+    body = json.dumps({"image": str(good)}).encode()
+    head = b"POST /v1/verify HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    for _ in range(60):
+        plain = socket.create_connection((host, int(port)), timeout=PATIENCE)
+        with gate.context().wrap_socket(plain, server_hostname=host) as secure:
+            secure.sendall(head + body)
+    wait_for(lambda: gate.metrics()["linkgate_requests_in_flight"] == 0)
+    assert gate.metrics()["linkgate_queue_length"] == 0
+    for _ in range(3):
+        assert gate.verify(good)["allowed"] is True
+
+
+def test_out_of_file_descriptors(web: Supply, serve: Callable[..., Gate]) -> None:
+    """What cannot be read is not known, connections that cannot be taken wait, and it is over when it is over."""
+    gate = serve(web, "--listing-ttl", "0", "--negative-ttl", "0")
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    host, port = gate.address.rsplit(":", 1)
+    used = len(os.listdir(f"/proc/{gate.process.pid}/fd"))
+    before = resource.prlimit(gate.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gate.process.pid, resource.RLIMIT_NOFILE, (used + 20, before[1]))
+    connections = [socket.create_connection((host, int(port)), timeout=PATIENCE) for _ in range(60)]
+    wait_for(lambda: len(os.listdir(f"/proc/{gate.process.pid}/fd")) >= used + 20)
+    # Over the connection that it has.
+    decision = gate.verify(image)
+    assert (decision["allowed"], decision["reason"], decision["outcome"]) == (False, "source-down", "undecided")
+    assert "Too many open files" in decision["message"]
+    for connection in connections:
+        connection.close()
+    wait_for(lambda: gate.verify(image)["allowed"] is True)
+    with gate.connect() as client:
+        assert client.get("/readyz").status_code == 200
+    wait_for(lambda: gate.get("/readyz").json()["reload"] == "ok")
+
+
+def test_listings_are_bounded_by_their_bytes(web: Supply, serve: Callable[..., Gate]) -> None:
+    """A folder that is for all images is not kept once for each of them."""
+    mount = web.folder / "mount"
+    mount.mkdir()
+    web.policy(evidence=[{"configMap": str(mount)}])
+    web.image(links=mount)
+    # With a signature missing nothing depends on which image it is.
+    next(mount.glob("build.*.link")).unlink()
+    (mount / "build.00000000.link").write_text(" " * (1 << 20))
+    gate = serve(web, "--evidence-cache", "16", "--log-level", "error")
+    gate.verify(unknown_image())
+    before = gate.rss()
+    for number in range(6):
+        images = [f"{REPOSITORY}@sha256:{number * 100 + each:064x}" for each in range(100)]
+        told = gate.post("/gatekeeper?timeout=10s", provider_request(*images)).json()["response"]
+        assert len(told["items"]) == 100, told["systemError"]
+    assert gate.rss() - before < 150 << 20
+    assert gate.verify(unknown_image())["allowed"] is False
+
+
+FILLINGS = {"objects": b'{"":0},', "lists": b"[],", "numbers": b"0,", "strings": b'"",', "names": b'"%d":0,'}
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_a_large_body_takes_no_more_than_some_times_its_size(
+    web: Supply, serve: Callable[..., Gate], filling: str
+) -> None:
+    """Objects have parts that the gate does not look at; it does not build them either."""
+    gate = serve(web)
+    image = web.image()
+    piece = FILLINGS[filling]
+    if filling == "names":
+        content = b"{" + b"".join(piece % number for number in range(500_000)) + b'"":0}'
+    else:
+        content = b"[" + piece * ((7 << 20) // len(piece)) + b"0]"
+    body = json.dumps(review("Pod", "CREATE", pod_spec(image) | {"filling": 0})).encode()
+    body = body.replace(b'"filling": 0', b'"filling": ' + content)
+    before = gate.rss("VmHWM")
+    for path in ("/validate", "/mutate"):
+        response = gate.post(path, body)
+        assert response.status_code == 200 and response.json()["response"]["allowed"] is True
+    grown = gate.rss("VmHWM") - before
+    assert grown < 64 << 20, f"{grown >> 20} MiB"
