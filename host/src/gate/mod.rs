@@ -10,6 +10,7 @@ pub mod decision;
 pub mod face;
 mod judge;
 pub mod metrics;
+pub mod patterns;
 pub mod policies;
 pub mod policy;
 pub mod queue;
