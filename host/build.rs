@@ -1,4 +1,5 @@
-//! Builds the verifier's component for WebAssembly, encodes it, precompiles it, and leaves both for the host to embed.
+//! Builds the verifier's packagings for WebAssembly, and leaves them for the host to embed: the component, encoded and
+//! precompiled, and the core module.
 //!
 //! The host's wasmtime has no compiler: what is precompiled here is what runs. The precompilation targets a baseline
 //! processor, so that a binary built on one machine runs on every other of its architecture.
@@ -11,13 +12,18 @@ use anyhow::{Context, anyhow, ensure};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise.
-const LINKER_FLAGS: [&str; 4] = [
+/// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise. The memory has
+/// a maximum, what the largest request takes, for engines that cannot bound it themselves.
+const LINKER_FLAGS: [&str; 5] = [
     "-Clink-arg=--strip-all",
     "-Clink-arg=--compress-relocations",
     "-Clink-arg=-O2",
+    "-Clink-arg=--max-memory=2147483648",
     "--cfg=sha2_backend_soft=\"compact\"",
 ];
+
+/// A core module reads and writes JSON beside what the component does: its verifier is compiled for size throughout.
+const SMALL: &str = r#"profile.wasm.package.linkgate-verifier.opt-level="z""#;
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?)
@@ -31,6 +37,10 @@ fn main() -> anyhow::Result<()> {
         "guest/arithmetic/Cargo.toml",
         "guest/component/src",
         "guest/component/Cargo.toml",
+        "guest/core-module/src",
+        "guest/core-module/Cargo.toml",
+        "guest/runtime/src",
+        "guest/runtime/Cargo.toml",
         "wit/verifier.wit",
         "Cargo.lock",
         "Cargo.toml",
@@ -39,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     require_target()?;
-    let module = build_module(&root, &out)?;
+    let module = build_module(&root, &out, "linkgate-component", &[])?;
     let component = wit_component::ComponentEncoder::default()
         .module(&fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?)?
         .validate(true)
@@ -49,21 +59,18 @@ fn main() -> anyhow::Result<()> {
     let precompiled =
         precompile(&component, &target()?).map_err(|error| anyhow!("cannot precompile the component: {error:#}"))?;
     fs::write(out.join("verifier.cwasm"), precompiled)?;
+    let module = build_module(&root, &out, "linkgate-core-module", &["--config", SMALL])?;
+    fs::copy(&module, out.join("verifier.core.wasm")).with_context(|| format!("cannot copy {}", module.display()))?;
     Ok(())
 }
 
-/// Builds `guest/component` as a core module, in a target folder of its own: this build holds the lock of the other.
-fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
+/// Builds a packaging as a core module, in a target folder of its own: this build holds the lock of the other. Each in a
+/// call of its own, so that no packaging gets another's features.
+fn build_module(root: &Path, out: &Path, package: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
     let target_dir = out.join("guest");
     let status = Command::new(env::var("CARGO")?)
-        .args([
-            "build",
-            "--locked",
-            "--profile",
-            "wasm",
-            "--package",
-            "linkgate-component",
-        ])
+        .args(["build", "--locked", "--profile", "wasm", "--package", package])
+        .args(options)
         .args(["--target", TARGET, "--target-dir"])
         .arg(&target_dir)
         .current_dir(root)
@@ -73,8 +80,9 @@ fn build_module(root: &Path, out: &Path) -> anyhow::Result<PathBuf> {
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status()
         .context("cannot start cargo")?;
-    ensure!(status.success(), "the component did not build");
-    Ok(target_dir.join(TARGET).join("wasm/linkgate_component.wasm"))
+    ensure!(status.success(), "{package} did not build");
+    let file = format!("wasm/{}.wasm", package.replace('-', "_"));
+    Ok(target_dir.join(TARGET).join(file))
 }
 
 /// A missing target shows as hundreds of errors about `core`; better one sentence.

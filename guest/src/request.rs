@@ -190,9 +190,9 @@ pub enum Anchor {
 }
 
 impl Request {
-    /// Reads the JSON form. Members that a request does not have are errors.
-    pub fn from_json(text: &str) -> Result<Self, RequestError> {
-        serde_json::from_str(text).map_err(|error| RequestError::Form(error.to_string()))
+    /// Reads the JSON form. Members that a request does not have are errors, and so are bytes that are not UTF-8.
+    pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, RequestError> {
+        serde_json::from_slice(text.as_ref()).map_err(|error| RequestError::Form(error.to_string()))
     }
 
     /// Checks the sizes and names of what was handed over.

@@ -77,7 +77,7 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
 }
 
 /// Judges the JSON form of a request.
-pub fn verify_json(text: &str, checker: &mut dyn Checker) -> Answer {
+pub fn verify_json(text: impl AsRef<[u8]>, checker: &mut dyn Checker) -> Answer {
     let request = Request::from_json(text).map_err(|error| request_error(&error))?;
     verify(&request, checker)
 }

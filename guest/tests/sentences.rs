@@ -20,7 +20,7 @@ fn finding(case: &str, part: &str, by: &str) -> Value {
     let case: Value = serde_json::from_str(&text).expect("it is JSON");
     let request = case["request"].to_string();
     assert!(part.is_empty() || request.contains(part), "{request}");
-    let answer = verify::verify_json(&request.replace(part, by), &mut Pure);
+    let answer = verify::verify_json(request.replace(part, by), &mut Pure);
     let answer: Value = serde_json::from_str(&verdict::to_json(&answer)).expect("an answer is JSON");
     match &answer["decision"] {
         Value::String(decision) if decision == "undecided" => answer["reasons"][0].clone(),

@@ -13,7 +13,7 @@ use linkgate_verifier::verify;
 fn request() -> Request {
     let case = include_str!("../../tests/cases/threshold/two-of-three.json");
     let case: serde_json::Value = serde_json::from_str(case).expect("a case");
-    Request::from_json(&case["request"].to_string()).expect("its request")
+    Request::from_json(case["request"].to_string()).expect("its request")
 }
 
 fn component(criterion: &mut Criterion) {

@@ -1,8 +1,8 @@
-//! The component as other people's hosts get it: its imports and its bounds.
+//! The packagings as other people's hosts get them: the component's imports and bounds, and sizes.
 
 use std::time::Duration;
 
-use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, Verifier};
+use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, CORE_MODULE, Verifier};
 use linkgate_verifier::request::{Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::verdict::Code;
 
@@ -23,6 +23,12 @@ fn it_is_a_component() {
 #[test]
 fn it_is_small() {
     assert!(COMPONENT.len() <= 400_000, "{} bytes", COMPONENT.len());
+}
+
+#[test]
+fn the_core_module_is_one_and_small() {
+    assert_eq!(CORE_MODULE.get(..8), Some(b"\0asm\x01\0\0\0".as_slice()));
+    assert!(CORE_MODULE.len() <= 400_000, "{} bytes", CORE_MODULE.len());
 }
 
 /// A request with a document of so many bytes.

@@ -1,4 +1,8 @@
-//! What a program takes from the standard library, and a module without it brings along.
+//! What a program takes from the standard library, and a module without it brings along: an allocator, an end for panics,
+//! and a comparison of bytes. For the packagings without the standard library, which link it by `extern crate`.
+
+#![no_std]
+#![cfg(target_family = "wasm")]
 
 /// The memory grows only; a host drops it with its instance.
 #[global_allocator]
