@@ -1,0 +1,209 @@
+// The npm package in Node: what it answers, and that nothing makes it throw or accept.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { makeChain, requestOf, tamper } from "./chain.mjs";
+import { built, target } from "./site.mjs";
+
+const bounded = { timeout: 120_000 };
+const load = (folder) => import(pathToFileURL(join(folder, "dist/index.js")));
+const { verify, plan, verifyWithin } = await load(built);
+let good;
+let bad;
+
+before(() => {
+  const folder = makeChain();
+  good = requestOf(folder);
+  tamper(folder, "package");
+  bad = requestOf(folder);
+});
+
+/** The answer, whose text is always that of an undecided one with this code. */
+function undecided(result, code, message) {
+  assert.equal(result.outcome, "undecided", result.json);
+  assert.equal(result.answer.decision, "undecided");
+  assert.equal(result.answer.code, code, result.json);
+  assert.deepEqual(JSON.parse(result.json).code, code);
+  if (message) assert.match(result.answer.message, message);
+}
+
+test("the answers are the command line's, byte for byte", bounded, () => {
+  assert.equal(verify(good.text).json, good.native);
+  assert.equal(verify(good.text).outcome, "accept");
+  assert.equal(verify(JSON.parse(good.text)).json, good.native);
+  assert.equal(verify(bad.text).json, bad.native);
+  assert.equal(verify(bad.text).outcome, "reject");
+  assert.equal(plan(good.text).outcome, "requirements");
+  assert.equal(JSON.parse(plan(good.text).json).steps[1].name, "package");
+});
+
+test("contents as bytes and as base64 are the same contents", bounded, () => {
+  const request = JSON.parse(good.text);
+  const utf8 = Buffer.from(request.layout.text);
+  for (const layout of [{ bytes: new Uint8Array(utf8) }, { base64: utf8.toString("base64") }, { base64: utf8.toString("base64url") + "=".repeat((3 - (utf8.length % 3)) % 3) }]) {
+    assert.equal(verify({ ...request, layout }).json, good.native);
+  }
+  assert.equal(verify({ ...request, now: BigInt(request.now) }).json, good.native);
+});
+
+test("whole numbers of 64 bits stay exact", bounded, () => {
+  const request = { ...JSON.parse(good.text), now: -(2n ** 63n) };
+  assert.equal(verify(request).outcome, "accept");
+  undecided(verify({ ...request, now: 2n ** 63n }), "request-malformed");
+  undecided(verify({ ...request, now: 2 ** 53 }), "request-malformed", /64 bits/);
+  for (const now of ["9223372036854775807", "9223372036854775808", "1.0", "1e3", "-0"]) {
+    const text = good.text.replace(/"now":-?\d+/, `"now":${now}`);
+    assert.notEqual(text, good.text);
+    const result = verify(text);
+    if (now === "9223372036854775807") assert.equal(result.answer.findings[0].code, "layout-expired");
+    else undecided(result, "request-malformed");
+  }
+});
+
+test("what is no request is undecided", bounded, () => {
+  const request = JSON.parse(good.text);
+  const thrower = { get layout() { throw new Error("no"); } };
+  const proxy = new Proxy({}, { ownKeys() { throw Symbol("no"); } });
+  const { proxy: revoked, revoke } = Proxy.revocable([], {});
+  revoke();
+  const cyclic = { ...request };
+  cyclic.documents = [cyclic];
+  const odd = [undefined, null, 0, 1n, NaN, "", "{", "nul", "[]", '"x"', true, [], {}, () => {}, Symbol("x"), new Date(), new Map(), thrower, proxy, revoked, cyclic, new Proxy(function () {}, {}),
+    { ...request, more: 1 }, { ...request, [Symbol("x")]: 1 }, { ...request, documents: {} }, { ...request, documents: null }, { ...request, documents: new Array(5) }, { ...request, documents: { length: 1 } },
+    { ...request, layout: { text: "\ud800" } }, { ...request, layout: { text: "a", base64: "YQ==" } }, { ...request, layout: { base64: "YR==" } }, { ...request, layout: { base64: "YQ" } }, { ...request, layout: { base64: "+_==" } }, { ...request, layout: { base64: "é===" } },
+    { ...request, layout: { bytes: [1] } }, { ...request, layout: { bytes: new Uint16Array(2) } }, { ...request, layout: { bytes: { __proto__: Uint8Array.prototype } } },
+    { ...request, trust: { ...request.trust, asserted: [] } }, { ...request, trust: {} }, { ...request, parameters: { a: 1 } }, { ...request, parameters: [] }, { ...request, options: { strict: 1 } }, { ...request, now: "1" }, { ...request, now: 1.5 },
+    { ...request, subjects: [{}] }, good.text.replace("{", '{"now":1,'), good.text.replace('"now"', '"n\\u006fw":1,"now"'), `${good.text}x`, good.text.slice(0, -1), "[".repeat(1e6), `{"a":${"[".repeat(200)}${"]".repeat(200)}}`, "\u0000", "{\"\\ud800\":1}"];
+  for (const [number, given] of odd.entries()) undecided(verify(given), "request-malformed", new RegExp(number === 0 ? "expected an object" : ""));
+  undecided(verify(), "request-malformed");
+  undecided(plan(), "request-malformed");
+});
+
+test("options that are none are undecided", bounded, () => {
+  for (const options of [{ check: 1 }, { memory: "1" }, { memory: NaN }, { memory: -1 }, { get check() { throw 1; } }, new Proxy({}, { ownKeys() { throw null; } })]) {
+    undecided(verify(good.text, options), "verifier-stopped");
+  }
+  assert.equal(verify(good.text, null).outcome, "accept");
+});
+
+test("a check is believed where it says yes, and anything odd is undecided", bounded, () => {
+  const seen = [];
+  const spy = (key, message, signature) => void seen.push([key.scheme, key.spki, message, signature]);
+  assert.equal(verify(good.text, { check: spy }).json, good.native);
+  assert.deepEqual(new Set(seen.map(([scheme]) => scheme)), new Set(["ecdsa-sha2-nistp256", "ed25519"]));
+  assert.ok(seen.every(([, ...bytes]) => bytes.every((each) => each instanceof Uint8Array)));
+  assert.equal(verify(bad.text).answer.steps[1].signers.length, 0);
+  assert.equal(verify(bad.text, { check: () => true }).answer.steps[1].signers.length, 1);
+  assert.equal(verify(good.text, { check: () => false }).outcome, "reject");
+  const never = Promise.reject(new Error("late"));
+  for (const said of [Promise.resolve(true), never, 1, 0, "true", null, {}, [], Symbol("x"), new Proxy({}, { getPrototypeOf() { throw 1; } })]) {
+    undecided(verify(good.text, { check: () => said }), "signature-unchecked");
+  }
+  for (const thrown of [new Error("unplugged"), "unplugged", undefined, null, Symbol("x"), { toString() { throw 1; } }, "\ud800", { payload: { code: "accept" } }]) {
+    undecided(verify(good.text, { check: () => { throw thrown; } }), "signature-unchecked");
+  }
+  undecided(verify(good.text, { check: () => { throw new Error("unplugged"); } }), "signature-unchecked", /unplugged/);
+  // A check that asks the verifier itself gets an instance of its own.
+  let inner;
+  assert.equal(verify(good.text, { check: () => void (inner = verify(good.text).outcome) }).outcome, "accept");
+  assert.equal(inner, "accept");
+  assert.equal(verify(good.text).json, good.native);
+});
+
+/** A request that takes long, and much memory: a layout of megabytes that nobody signed. */
+function costly(megabytes) {
+  const request = JSON.parse(good.text);
+  const layout = JSON.parse(request.layout.text);
+  const text = JSON.stringify(layout).replace(/"readme":""/, () => `"readme":"${"x".repeat(megabytes << 20)}"`);
+  return { ...request, layout: { text } };
+}
+
+test("memory is bounded, and the next question is answered", bounded, () => {
+  undecided(verify(good.text, { memory: 65_536 }), "verifier-stopped");
+  undecided(verify(costly(16), { memory: 8 << 20 }), "verifier-stopped", /its memory may have|unreachable/);
+  assert.equal(verify(good.text, { memory: 8 << 20 }).json, good.native);
+  assert.equal(verify(costly(16)).outcome, "reject");
+});
+
+test("a deadline ends the worker, and the next question is answered", bounded, async () => {
+  const begin = performance.now();
+  undecided(await verifyWithin(costly(60), { milliseconds: 200 }), "verifier-stopped", /longer than 200 ms/);
+  assert.ok(performance.now() - begin < 10_000);
+  assert.equal((await verifyWithin(good.text)).json, good.native);
+  const [one, other] = await Promise.all([verifyWithin(good.text), verifyWithin(JSON.parse(bad.text))]);
+  assert.deepEqual([one.json, other.json], [good.native, bad.native]);
+  undecided(await verifyWithin(good.text, { milliseconds: 0 }), "verifier-stopped");
+  undecided(await verifyWithin(), "request-malformed");
+  undecided(await verifyWithin({ ...JSON.parse(good.text), now: () => 1 }), "request-malformed");
+  for (const milliseconds of ["1", NaN, -1]) undecided(await verifyWithin(good.text, { milliseconds }), "verifier-stopped");
+  undecided(await verifyWithin(good.text, { check: () => true }), "verifier-stopped");
+  undecided(await verifyWithin(costly(16), { memory: 8 << 20 }), "verifier-stopped");
+  assert.equal((await verifyWithin(good.text)).json, good.native);
+});
+
+test("a module that is cut off or gone makes everything undecided", bounded, async () => {
+  for (const [name, spoil] of [["cut", (path) => truncateSync(path, 100_000)], ["empty", (path) => truncateSync(path, 0)], ["gone", (path) => rmSync(path)], ["other", (path) => writeFileSync(path, "hello")]]) {
+    const folder = join(target, "spoilt", name);
+    rmSync(folder, { recursive: true, force: true });
+    cpSync(built, folder, { recursive: true });
+    spoil(join(folder, "dist/component.core.wasm"));
+    const package_ = await load(folder);
+    undecided(package_.verify(good.text), "verifier-stopped", /cannot be loaded/);
+    undecided(await package_.verifyWithin(good.text), "verifier-stopped", /cannot be loaded/);
+  }
+});
+
+test("an instance that trapped is never asked again", bounded, async () => {
+  // The glue counts its instances; all else is as it is published.
+  const folder = join(target, "spoilt", "trap");
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(built, folder, { recursive: true });
+  const path = join(folder, "dist/instance.js");
+  const glue = readFileSync(path, "utf8");
+  const counted = glue.replace("const component = instantiate(", "globalThis.instances = (globalThis.instances ?? 0) + 1;\n    const component = instantiate(");
+  assert.notEqual(counted, glue);
+  writeFileSync(path, counted);
+  const { verify } = await load(folder);
+  for (const expected of [1, 2, 3]) {
+    undecided(verify(costly(16), { memory: 8 << 20 }), "verifier-stopped");
+    assert.equal(verify(good.text, { memory: 8 << 20 }).json, good.native);
+    assert.equal(globalThis.instances, expected * 2);
+  }
+});
+
+test("the packed package installs by name, and its types hold", bounded, () => {
+  const folder = join(target, "installed-package");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const exec = (program, ...words) => execFileSync(program, words, { cwd: folder, encoding: "utf8", timeout: 100_000 });
+  const [packed] = JSON.parse(exec("npm", "pack", "--json", "--pack-destination", folder, built));
+  const names = packed.files.map((file) => file.path);
+  for (const name of ["LICENSE", "README.md", "package.json", "dist/index.js", "dist/index.d.ts", "dist/component.core.wasm"]) assert.ok(names.includes(name), name);
+  assert.ok(!names.some((name) => name.startsWith("src/") || name === "build.js"));
+  writeFileSync(join(folder, "package.json"), '{"private": true, "type": "module"}');
+  exec("npm", "install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", join(folder, packed.filename));
+  writeFileSync(join(folder, "request.json"), good.text);
+  writeFileSync(join(folder, "main.js"), 'import { verify } from "@linkgate/verifier";\nimport { readFileSync } from "node:fs";\nconsole.log(verify(readFileSync("request.json", "utf8")).json);\n');
+  assert.equal(exec("node", "main.js").trim(), good.native);
+  writeFileSync(join(folder, "types.ts"), `import { verify, verifyWithin, plan, type Request } from "@linkgate/verifier";
+const request: Request = { layout: { bytes: new Uint8Array() }, trust: { signed_by: [] }, documents: [{ name: "a.link", text: "" }], now: 1n };
+const result = verify(request, { check: (key, message, signature) => (key.scheme === "ed25519" && message.length > signature.length ? true : undefined), memory: 1 });
+if (result.outcome === "accept") { const found: [] | { message: string }[] = result.answer.findings; void found; }
+else if (result.outcome === "undecided") { const code: string = result.answer.code; void code;
+// @ts-expect-error an undecided answer has no findings
+result.answer.findings; }
+// @ts-expect-error one form of the content only
+const both: Request = { ...request, layout: { text: "", base64: "" } };
+// @ts-expect-error a check answers at once
+verify(request, { check: async () => true });
+// @ts-expect-error a check cannot go to a worker
+void verifyWithin(request, { check: () => true });
+const planned = plan("{}"); if (planned.outcome === "requirements") void planned.answer.inspections[0]?.run;
+void both;
+`);
+  exec(join(target, "node_modules/.bin/tsc"), "--noEmit", "--strict", "--module", "nodenext", "--moduleResolution", "nodenext", "--target", "es2022", "--lib", "es2022", "--types", "", "types.ts");
+});
