@@ -162,6 +162,10 @@ test('a check that goes wrong leaves the question undecided', async () => {
     'says nothing': () => {},
     'says what has no words': () => nothing,
     promises: async () => 'valid',
+    // A rejection that nobody handles would end the process.
+    'promises in vain': async () => {
+      throw new Error('too late');
+    },
   };
   for (const [name, wrong] of Object.entries(checks)) {
     let check = wrong;
@@ -176,6 +180,15 @@ test('a check that goes wrong leaves the question undecided', async () => {
 test('what the host says of signatures is believed', async () => {
   const verifier = await Verifier.load(readFileSync(files.verifier), { check: () => 'invalid' });
   assert.equal(JSON.parse(verifier.verify(JSON.stringify(good))).decision, 'reject');
+});
+
+test('a question at no place traps', async () => {
+  const { instance } = await WebAssembly.instantiate(readFileSync(files.verifier), { linkgate: { signatures: () => 0n } });
+  // What `alloc` answers where there is no memory, taken for a place.
+  for (const length of [0, 2]) {
+    assert.throws(() => instance.exports.verify(0, length), WebAssembly.RuntimeError);
+  }
+  assert.equal(instance.exports.alloc(-1), 0);
 });
 
 test('requests that are none are undecided', async () => {

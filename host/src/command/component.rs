@@ -11,8 +11,8 @@ Examples:
   linkgate component > verifier.wasm
       The verifier, for any host that loads WebAssembly components.
   linkgate component --format core > verifier.core.wasm
-      The same verifier, JSON to JSON, for engines that load core modules: wazero, OPA, V8. wit/core-module.md says how
-      it is asked.
+      The same verifier, JSON to JSON, for engines that load core modules, such as wazero and V8.
+      wit/core-module.md says how it is asked.
   linkgate component | sha256sum
       The same digest as `linkgate version --verbose` prints and receipts hold.";
 
