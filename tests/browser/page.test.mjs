@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { evidenceOf, imageLayout, linksOf, makeChain, requestOf, tamper } from "./chain.mjs";
+import { evidenceOf, imageLayout, linksOf, makeChain, requestOf, run, tamper } from "./chain.mjs";
 import { launch, pictures, require, serve } from "./site.mjs";
 
 const bounded = { timeout: 90_000 };
@@ -74,6 +74,9 @@ test("accept, with the artifact hashed here", bounded, async (t) => {
   await give(page, [...evidenceOf(folder), join(folder, "app.txt")]);
   assert.match(await judged(page), /Accepted/);
   assert.match(await page.textContent(".banner p"), /2 steps verified; it made app.txt of step package/);
+  // Whose word it is shows by what the key is, not by what its file calls it.
+  const fingerprint = /^fingerprint +(\S+)$/m.exec(run(folder, "key", "show", "owner.pub"))[1];
+  assert.ok((await page.textContent(".banner")).includes(`owner's key ${fingerprint}`));
   assert.equal(await page.evaluate(() => document.activeElement.id), "outcome");
   await page.waitForFunction(() => /Accepted/.test(document.getElementById("announced").textContent));
   assert.match(await page.getAttribute(".picture svg", "aria-label"), /source: ✓ 1 of 1 signatures/);
@@ -112,6 +115,7 @@ test("undecided, and what is missing", bounded, async (t) => {
   await give(page, [join(folder, "saved.json")]);
   assert.match(await judged(page), /Accepted/);
   assert.equal(await page.textContent("#result pre"), requestOf(folder).native);
+  assert.match(await page.textContent(".banner"), /The saved request itself names the keys, and when it is judged/);
   check();
 });
 

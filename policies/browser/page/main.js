@@ -113,7 +113,7 @@ async function verify() {
     const chosen = at("time").value;
     const now = chosen ? Math.floor(Date.parse(`${chosen}Z`) / 1000) : Math.floor(Date.now() / 1000);
     const { request, layout, isSaved } = await evidence.request({ now, strict: at("strict").checked, digest: at("digest").value.trim() });
-    context = { layout, judgedAt: isSaved ? undefined : now };
+    context = { layout, isSaved, judgedAt: isSaved ? undefined : now };
     const { verifyWithin } = await verifier.catch(() => {
       throw new Error("The verifier cannot be loaded: verifier/dist is missing or out of reach. `npm run build` in the folder verifier makes it.");
     });

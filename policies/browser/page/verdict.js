@@ -17,7 +17,7 @@ export function sentence({ outcome, answer }) {
 }
 
 /** Everything about a result; its heading, which has the id `outcome`, takes the focus. */
-export function shownResult(result, { layout, judgedAt }) {
+export function shownResult(result, { layout, judgedAt, isSaved }) {
   const { outcome, answer, json } = result;
   const { kind, state } = endOf(result);
   const findings = answer.findings ?? answer.reasons;
@@ -26,6 +26,7 @@ export function shownResult(result, { layout, judgedAt }) {
     { class: `banner ${kind}` },
     element("h2", { id: "outcome", tabindex: -1 }, element("span", { "aria-hidden": "true" }, state[0]), SENTENCES[outcome]),
     element("p", {}, summary(result)),
+    outcome === "accept" ? element("p", {}, trusted(answer.trust, isSaved)) : undefined,
   );
   const parts = [banner];
   if (findings.length > 0) parts.push(element("h3", {}, outcome === "undecided" ? "Why" : "Findings"), listOf(findings, outcome === "undecided" ? "odd" : "bad"));
@@ -50,6 +51,14 @@ function summary({ outcome, answer }) {
   const steps = answer.steps.filter((step) => step.at.length === 0).length;
   const made = answer.subjects.map((subject) => `${subject.artifact} of step ${subject.step}`);
   return harmless(`${steps} step${steps === 1 ? "" : "s"} verified${made.length > 0 ? `; it made ${made.join(", ")}` : "; no artifact was asked about"}.`);
+}
+
+/** On whose word: an accept is worth what its keys are, and a label is whatever the key's file says. */
+function trusted({ basis, keys }, isSaved) {
+  const named = isSaved ? "The saved request itself names the keys, and when it is judged. " : "";
+  if (basis === "asserted") return `${named}The layout is taken as it stands: nobody's signature was asked for.`;
+  const owners = keys.map((key) => `sha256:${key.fingerprint}`).join(", ");
+  return harmless(`${named}Believed on the word of the owner's key ${owners}: compare it with what \`linkgate key show\` prints of the key that you trust.`);
 }
 
 function listOf(findings, kind) {
@@ -102,7 +111,10 @@ function facts({ answer }, judgedAt) {
   const rows = [];
   if (judgedAt !== undefined) rows.push(["Judged at", time(judgedAt)]);
   if (answer.valid_until !== undefined && answer.valid_until !== null) rows.push(["Could change at", time(answer.valid_until)]);
-  if (answer.trust) rows.push(["Believed on the word of", answer.trust.keys.map((key) => short(key.label)).join(", ") + (answer.trust.basis === "asserted" ? " (asserted; nobody's signature was asked for)" : "")]);
+  if (answer.trust) {
+    const keys = answer.trust.keys.map((key) => `${short(key.label)} (sha256:${key.fingerprint})`).join(", ");
+    rows.push(["Believed on the word of", keys + (answer.trust.basis === "asserted" ? " (asserted; nobody's signature was asked for)" : "")]);
+  }
   if (answer.unconstrained && Number(answer.unconstrained.count) > 0) rows.push(["Artifacts without a rule", `${answer.unconstrained.count}: ${answer.unconstrained.artifacts.map((one) => one.artifact).join(", ")}`]);
   if (answer.summary) rows.push(["Summary link, SHA-256", answer.summary.sha256]);
   return definitions("facts", rows);
