@@ -3,6 +3,9 @@
 //! A policy is read once, with everything that it names, and is a value from then on: no request reads its files. What it
 //! cannot mean is refused here, so that deciding has nothing left to doubt but the evidence.
 
+mod keys;
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,18 +19,16 @@ use super::context::Context;
 use super::patterns::Patterns;
 use super::policies;
 use super::template::{Template, TemplateError};
-use crate::evidence::directory::{self, ConfigMap, Directory};
-use crate::evidence::image_layout::ImageLayout;
-use crate::evidence::registry::RegistryEvidence;
 use crate::evidence::{About, Source};
-use crate::image::{Image, ImageError};
-use crate::key::PublicKeyFile;
+use crate::image::ImageError;
 use crate::record::hash::Digest;
 use crate::record::link;
 use crate::report::names::Names;
 use crate::runtime::Arithmetic;
 use crate::signer::SignerError;
 use crate::signer::keyring::Keyring;
+use keys::Keys;
+use written::Written;
 
 /// Whether a policy's refusal refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -183,92 +184,6 @@ pub enum Problem {
     Image(#[from] ImageError),
 }
 
-/// A policy as operators write it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Written {
-    #[expect(dead_code, reason = "reading it is checking it")]
-    api_version: ApiVersion,
-    #[expect(dead_code, reason = "reading it is checking it")]
-    kind: Kind,
-    name: Option<String>,
-    #[serde(default)]
-    images: Vec<String>,
-    #[serde(default)]
-    artifacts: Vec<String>,
-    #[serde(default)]
-    namespaces: Vec<String>,
-    layout: PathBuf,
-    #[serde(default)]
-    keys: Vec<String>,
-    trust: Option<Vouching>,
-    #[serde(default)]
-    functionaries: BTreeMap<String, String>,
-    #[serde(default)]
-    parameters: BTreeMap<String, String>,
-    #[serde(default)]
-    inspections: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    subject: OneOrMany,
-    #[serde(default)]
-    subject_steps: Vec<String>,
-    #[serde(default)]
-    strict: bool,
-    #[serde(default)]
-    mode: Mode,
-    #[serde(default)]
-    evidence: Vec<WrittenSource>,
-}
-
-/// A name, or a list of them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Default for OneOrMany {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-#[derive(Debug, Deserialize)]
-enum ApiVersion {
-    #[serde(rename = "linkgate.dev/v1")]
-    V1,
-}
-
-#[derive(Debug, Deserialize)]
-enum Kind {
-    Policy,
-}
-
-/// Who vouches for a layout that nobody signed.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Vouching {
-    /// Whoever may write the `ConfigMap` that the policy is mounted from.
-    Configmap,
-}
-
-/// A source of evidence as operators write it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum WrittenSource {
-    Registry(WrittenRegistry),
-    Directory(String),
-    OciLayout(PathBuf),
-    ConfigMap(PathBuf),
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WrittenRegistry {
-    repository: Option<String>,
-}
-
 impl Policy {
     /// Reads the policy of a file, and all that it names beside it.
     pub fn load(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Box<PolicyError>> {
@@ -283,7 +198,7 @@ impl Policy {
     fn read(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Problem> {
         let text = read(file)?;
         let text = String::from_utf8(text).map_err(|_| Problem::Form("it is not UTF-8".to_owned()))?;
-        let written: Written = serde_saphyr::from_str(&text).map_err(|error| Problem::Form(yaml_fault(&error)))?;
+        let written = Written::parse(&text)?;
         let folder = file.parent().unwrap_or(Path::new("."));
         let name = match &written.name {
             Some(name) => name.clone(),
@@ -292,12 +207,7 @@ impl Policy {
         if written.images.is_empty() && written.artifacts.is_empty() {
             return Err(Problem::Nothing);
         }
-        let mut keys = Keys {
-            context,
-            keyring,
-            folder,
-            all: Vec::new(),
-        };
+        let mut keys = Keys::new(context, keyring, folder);
         let layout_file = folder.join(&written.layout);
         let mut policy = Self {
             images: Patterns::of_images(&written.images)?,
@@ -318,7 +228,7 @@ impl Policy {
                 summary_link: false,
             },
             sources: written.sources(folder, context)?,
-            names: Names::of(&keys.all),
+            names: Names::of(keys.all()),
             mode: written.mode,
             file: file.to_owned(),
             layout_file,
@@ -438,94 +348,6 @@ impl Policy {
     }
 }
 
-impl Written {
-    fn trust(&self, keys: &mut Keys<'_>) -> Result<Trust, Problem> {
-        match (&self.trust, self.keys.is_empty()) {
-            (None, true) => Err(Problem::Trust("nowhere")),
-            (Some(_), false) => Err(Problem::Trust("twice")),
-            (None, false) => {
-                // Functionaries only name signers in what is said.
-                keys.functionaries(&self.functionaries)?;
-                Ok(Trust::SignedBy(keys.owners(&self.keys)?))
-            }
-            (Some(Vouching::Configmap), true) if self.functionaries.is_empty() => Err(Problem::Trust(
-                "`trust: configmap` but not by which `functionaries`, and so not",
-            )),
-            (Some(Vouching::Configmap), true) => Ok(Trust::Asserted(keys.functionaries(&self.functionaries)?)),
-        }
-    }
-
-    fn subject(&self) -> Result<Vec<Template>, Problem> {
-        let names = match &self.subject {
-            OneOrMany::One(name) => std::slice::from_ref(name),
-            OneOrMany::Many(names) => names,
-        };
-        let templates = names.iter().map(|name| name.parse());
-        templates.collect::<Result<_, _>>().map_err(|cause| Problem::Parameter {
-            name: "subject".to_owned(),
-            cause,
-        })
-    }
-
-    fn templates(&self) -> Result<BTreeMap<String, Template>, Problem> {
-        self.parameters
-            .iter()
-            .map(|(name, text)| {
-                let template = text.parse().map_err(|cause| Problem::Parameter {
-                    name: name.clone(),
-                    cause,
-                })?;
-                Ok((name.clone(), template))
-            })
-            .collect()
-    }
-
-    fn sources(&self, folder: &Path, context: &Context) -> Result<Vec<Arc<dyn Source>>, Problem> {
-        let registry = |repository: Option<Image>| -> Arc<dyn Source> {
-            Arc::new(RegistryEvidence::new(Arc::clone(&context.registry), repository))
-        };
-        if self.evidence.is_empty() {
-            if self.images.is_empty() {
-                return Err(Problem::Source(
-                    "it does not say where the evidence of its artifacts is: name `evidence`".to_owned(),
-                ));
-            }
-            return Ok(vec![registry(None)]);
-        }
-        self.evidence
-            .iter()
-            .map(|source| {
-                Ok(match source {
-                    WrittenSource::Registry(written) => {
-                        let repository = written.repository.as_deref().map(str::parse).transpose()?;
-                        if repository.is_none() && !self.artifacts.is_empty() {
-                            return Err(Problem::Source(
-                                "artifacts that are no images have no registry of their own: name the `repository` of their evidence"
-                                    .to_owned(),
-                            ));
-                        }
-                        registry(repository)
-                    }
-                    WrittenSource::Directory(path) => {
-                        if let Some(unknown) = directory::unknown_placeholder(path) {
-                            return Err(Problem::Source(format!(
-                                "the directory `{path}` has the placeholder `{unknown}`; there are {{IMAGE_NAME}}, {{IMAGE_DIGEST_HEX}}, {{ARTIFACT_NAME}} and {{NAMESPACE}}"
-                            )));
-                        }
-                        let path = folder.join(path).to_string_lossy().into_owned();
-                        if !directory::is_there(&path) {
-                            return Err(Problem::Source(format!("the directory `{path}` is not there")));
-                        }
-                        Arc::new(Directory::new(path, context.evidence))
-                    }
-                    WrittenSource::OciLayout(path) => Arc::new(ImageLayout::new(folder.join(path))),
-                    WrittenSource::ConfigMap(path) => Arc::new(ConfigMap::new(folder.join(path), context.evidence)),
-                })
-            })
-            .collect()
-    }
-}
-
 impl About {
     /// An artifact to try a policy's layout with.
     fn sample() -> Self {
@@ -535,68 +357,6 @@ impl About {
             digest: crate::image::ManifestDigest::of(b""),
             namespace: "default".to_owned(),
         }
-    }
-}
-
-/// Reads the keys of a policy.
-struct Keys<'c> {
-    context: &'c Context,
-    keyring: &'c mut Keyring,
-    folder: &'c Path,
-    /// All that were read.
-    all: Vec<PublicKeyFile>,
-}
-
-impl Keys<'_> {
-    fn read(&mut self, reference: &str) -> Result<Vec<PublicKeyFile>, Problem> {
-        let read = self.context.keys(self.folder, reference, self.keyring)?;
-        self.all.extend(read.iter().cloned());
-        Ok(read)
-    }
-
-    fn owners(&mut self, references: &[String]) -> Result<Vec<request::Key>, Problem> {
-        let mut owners = Vec::new();
-        for reference in references {
-            owners.extend(self.read(reference)?.iter().map(PublicKeyFile::request_key));
-        }
-        Ok(owners)
-    }
-
-    fn functionaries(&mut self, references: &BTreeMap<String, String>) -> Result<Vec<NamedKey>, Problem> {
-        let mut named = Vec::new();
-        for (label, reference) in references {
-            let read = self.context.keys(self.folder, reference, self.keyring)?;
-            let [key] = read.as_slice() else {
-                return Err(Problem::Label {
-                    label: label.clone(),
-                    count: read.len(),
-                });
-            };
-            named.push(NamedKey {
-                label: label.clone(),
-                key: key.request_key(),
-            });
-            self.all.push(PublicKeyFile {
-                label: label.clone(),
-                ..key.clone()
-            });
-        }
-        Ok(named)
-    }
-
-    /// The keys that may stand for an inspection, under labels of their own.
-    fn inspectors(&mut self, references: &[String]) -> Result<Vec<NamedKey>, Problem> {
-        if references.is_empty() {
-            return Err(Problem::Form(
-                "an inspection without keys: nobody stands for its result".to_owned(),
-            ));
-        }
-        let owners = self.owners(references)?;
-        let named = owners.into_iter().enumerate().map(|(at, key)| NamedKey {
-            label: format!("inspector-{at}"),
-            key,
-        });
-        Ok(named.collect())
     }
 }
 
@@ -610,12 +370,6 @@ fn sentences(undecided: &Undecided) -> String {
         _ => "",
     };
     format!("{}{hint}", reasons.join("; "))
-}
-
-/// What is wrong with a policy's YAML, in one line.
-fn yaml_fault(error: &serde_saphyr::Error) -> String {
-    let cause = error.without_snippet().to_string();
-    cause.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
