@@ -124,6 +124,11 @@ def to_json(request: object) -> bytes:
         raise Malformed("a text has half a character (a lone surrogate), which UTF-8 has not") from None
     except RecursionError:
         raise Malformed("it is nested too deeply") from None
+    except Malformed:
+        raise
+    except ValueError as error:
+        # A number of thousands of digits.
+        raise Malformed(str(error)) from None
 
 
 def _with_texts(request: Mapping[Any, Any]) -> dict[Any, Any]:
