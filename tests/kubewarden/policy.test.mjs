@@ -1,0 +1,300 @@
+// The Kubewarden policy in a small host of waPC (policies/kubewarden/host.mjs), with chains that LINKGATE records and signs.
+//
+//   LINKGATE=target/release/linkgate KUBEWARDEN=verifier.kubewarden.wasm node --test tests/kubewarden
+//
+// KUBEWARDEN is the policy; without it, the one that `linkgate component --format kubewarden` writes is taken.
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { Policy, call } from '../../policies/kubewarden/host.mjs';
+
+const top = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const linkgate = resolve(process.env.LINKGATE ?? join(top, 'target/release/linkgate'));
+const folder = mkdtempSync(join(tmpdir(), 'kubewarden-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const run = (...args) => execFileSync(linkgate, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+const module = process.env.KUBEWARDEN
+  ? readFileSync(process.env.KUBEWARDEN)
+  : execFileSync(linkgate, ['component', '--format', 'kubewarden'], { maxBuffer: 1 << 24, timeout: 60_000 });
+const file = join(folder, 'verifier.kubewarden.wasm');
+writeFileSync(file, module);
+
+const YEAR = 365 * 24 * 3600 * 1000;
+const instant = (milliseconds) => new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z');
+const manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}';
+const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
+const other = `sha256:${createHash('sha256').update('another').digest('hex')}`;
+const good = `registry.example/web/app@${digest}`;
+
+const owner = run('keygen', '-t', 'ed25519', '-n', 'owner') && JSON.parse(run('key', 'show', '--json', 'owner.pub'));
+run('keygen', '-t', 'ecdsa', '-n', 'bob');
+run('keygen', '-t', 'ed25519', '-n', 'mallory');
+const stranger = JSON.parse(run('key', 'show', '--json', 'mallory.pub'));
+const bob = JSON.parse(run('key', 'show', '--json', 'bob.pub'));
+
+/** A signed layout in which bob builds what is called `image`, changed by `change`. */
+function layout(change = {}, expires = Date.now() + YEAR) {
+  const step = (name, products) => ({
+    _type: 'step',
+    name,
+    pubkeys: Object.keys(bob),
+    threshold: 1,
+    expected_command: [],
+    expected_materials: [['ALLOW', 'image'], ['DISALLOW', '*']],
+    expected_products: products,
+  });
+  const whole = {
+    _type: 'layout',
+    readme: '',
+    expires: instant(expires),
+    keys: bob,
+    steps: [step('build', [['ALLOW', 'image'], ['DISALLOW', '*']])],
+    inspect: [],
+    ...change,
+  };
+  writeFileSync(join(folder, 'layout.json'), JSON.stringify(whole));
+  run('sign', '-f', 'layout.json', '-k', 'owner', '-o', 'root.layout');
+  return readFileSync(join(folder, 'root.layout'), 'utf8');
+}
+
+/** The links of a chain in which each of the steps is bob's. */
+function links(...steps) {
+  mkdirSync(join(folder, 'links'), { recursive: true });
+  for (const [name, ...args] of steps) {
+    run('run', '-n', name, '-k', 'bob', '-d', 'links', ...args);
+  }
+  const all = Object.fromEntries(readdirSync(join(folder, 'links')).map((name) => [name, readFileSync(join(folder, 'links', name), 'utf8')]));
+  rmSync(join(folder, 'links'), { recursive: true });
+  return all;
+}
+
+writeFileSync(join(folder, 'image'), manifest);
+const built = links(['build', '-p', 'image', '-x']);
+const chain = { name: 'web', images: ['registry.example/web/**'], subject: 'image', keys: owner, layout: layout(), links: built };
+const settings = { policies: [chain] };
+const changed = (change, beside = {}) => ({ policies: [{ ...chain, ...change }], ...beside });
+
+const pod = (...images) => ({ spec: { containers: images.map((image, at) => ({ name: `c${at}`, image })) } });
+const review = (object, more = {}) => ({
+  uid: 'u',
+  kind: { group: '', version: 'v1', kind: 'Pod' },
+  resource: { group: '', version: 'v1', resource: 'pods' },
+  namespace: 'prod',
+  name: 'app',
+  operation: 'CREATE',
+  userInfo: { username: 'someone' },
+  object,
+  ...more,
+});
+
+const policy = new Policy(module, { deadline: 20_000 });
+
+async function refused(request, set, said, code = 403, by = policy) {
+  const answer = await by.validate(request, set);
+  assert.equal(answer.accepted, false, JSON.stringify(answer));
+  assert.match(answer.message, said);
+  assert.equal(answer.code, code, answer.message);
+  return answer;
+}
+
+const accepted = async (request, set = settings, by = policy) => assert.deepEqual(await by.validate(request, set), { accepted: true });
+
+test('it takes from its host what Kubewarden hosts have, and no more', async () => {
+  const imports = WebAssembly.Module.imports(new WebAssembly.Module(module)).map(({ module: from, name }) => `${from} ${name}`);
+  assert.deepEqual(imports.sort(), [
+    'wapc __guest_error',
+    'wapc __guest_request',
+    'wapc __guest_response',
+    'wasi_snapshot_preview1 clock_time_get',
+  ]);
+  assert.equal(await policy.protocolVersion(), 'v1');
+  assert.throws(() => call(new WebAssembly.Module(module), 'mutate', ''), /there is no function `mutate`/);
+});
+
+test('an image that the chain made is let in', async () => {
+  assert.deepEqual(await policy.validateSettings(settings), { valid: true });
+  await accepted(review(pod(good)));
+  await accepted(review(pod(good, `registry.example/web/other:tag@${digest}`)));
+  const template = { spec: { template: pod(good) } };
+  for (const [group, kind, object] of [['apps', 'Deployment', template], ['batch', 'CronJob', { spec: { jobTemplate: template } }]]) {
+    await accepted(review(object, { kind: { group, version: 'v1', kind } }));
+  }
+  await accepted(review(pod()));
+});
+
+test('anything else is refused, and why', async () => {
+  await refused(review(pod(`registry.example/web/app@${other}`)), settings, /^linkgate: registry\.example\/web\/app@sha256:.*: policy `web`: reject: /);
+  await refused(review(pod('registry.example/web/app:1.0')), settings, /is named by a tag, .*: name it by digest/);
+  await refused(review(pod('registry.example/web/app')), settings, /is named by a tag/);
+  await refused(review(pod(`registry.example/db/app@${digest}`)), settings, /no policy governs it/);
+  await refused(review(pod(`nginx@${digest}`)), settings, /docker\.io\/library\/nginx@sha256:.*no policy governs it/);
+  await refused(review(pod('registry.example/web/app@sha256:abc')), settings, /is no digest/);
+  await refused(review(pod('')), settings, /container `c0` names no image/);
+  const both = await refused(review(pod('registry.example/web/a:1', good, 'registry.example/web/b:1')), settings, /web\/a:1` is named by a tag/);
+  assert.match(both.message, /also refused: registry\.example\/web\/b:1$/);
+  for (const member of ['initContainers', 'ephemeralContainers']) {
+    const object = pod(good);
+    object.spec[member] = [{ name: 'x', image: 'evil.example/x:1' }];
+    await refused(review(object), settings, /no policy governs it/);
+  }
+  const volume = { ...pod(good).spec, volumes: [{ name: 'v', image: { reference: 'evil.example/x:1' } }] };
+  await refused(review({ spec: volume }), settings, /no policy governs it/);
+  await refused(review(pod(good), { kind: { group: '', version: 'v1', kind: 'Node' } }), settings, /kind Node \(core\)/);
+  await refused(review(pod(good), { operation: 'OTHER' }), settings, /operation OTHER/);
+  const many = Array.from({ length: 501 }, (_, at) => `registry.example/web/a${at}:1`);
+  await refused(review(pod(...many)), settings, /more than 500 images/);
+});
+
+test('an update is asked about what it brings', async () => {
+  const [old, evil] = [pod('old.example/x:1'), pod('old.example/x:1', 'evil.example/x:1')];
+  await accepted(review(old, { operation: 'UPDATE', oldObject: old }));
+  await refused(review(evil, { operation: 'UPDATE', oldObject: old }), settings, /evil\.example/);
+  await refused(review(old, { operation: 'UPDATE', oldObject: null }), settings, /old\.example/);
+  await accepted(review(null, { operation: 'DELETE', oldObject: old }));
+});
+
+test('an image that no policy governs passes only if the settings say so', async () => {
+  await accepted(review(pod('nginx:1.27', good)), { ...settings, ungoverned: 'allow' });
+  await refused(review(pod('registry.example/web/app:1')), { ...settings, ungoverned: 'allow' }, /named by a tag/);
+});
+
+test('every policy that governs an image must accept it', async () => {
+  const strict = { ...chain, name: 'all', images: ['**'], keys: owner, links: {} };
+  await refused(review(pod(good)), { policies: [chain, strict] }, /policy `all`: reject/);
+  await accepted(review(pod(good)), { policies: [chain, { ...chain, name: 'all', images: ['**'] }] });
+});
+
+test('the chain is judged: owners, signatures, links, time', async () => {
+  const object = review(pod(good));
+  await refused(object, changed({ keys: stranger }), /policy `web`: reject: /);
+  await refused(object, changed({ links: {} }), /policy `web`: reject: /);
+  const [name, text] = Object.entries(built)[0];
+  await refused(object, changed({ links: { [name]: text.replace(digest.slice(7), other.slice(7)) } }), /policy `web`: reject: /);
+  await refused(object, changed({ layout: chain.layout.replace(/"readme": ?""/, '"readme": "x"') }), /policy `web`: reject: .*signature/);
+  await refused(object, changed({ subject: 'another' }), /policy `web`: reject: /);
+  await accepted(object, changed({ subject: ['another', 'image'] }));
+  await accepted(object, changed({ subject: undefined }));
+  await accepted(object, settings, new Policy(module, { deadline: 20_000, clock: Date.now() + YEAR / 2 }));
+  await refused(object, settings, /policy `web`: reject: .*expired/, 403, new Policy(module, { deadline: 20_000, clock: Date.now() + 2 * YEAR }));
+});
+
+test('a file that the last step only passed on is not the image', async () => {
+  const steps = ['build', 'ship'].map((name) => ({
+    _type: 'step',
+    name,
+    pubkeys: Object.keys(bob),
+    threshold: 1,
+    expected_command: [],
+    expected_materials: [['ALLOW', '*']],
+    expected_products: [['ALLOW', '*']],
+  }));
+  writeFileSync(join(folder, 'note'), 'x');
+  const passed = changed({
+    layout: layout({ steps }),
+    links: links(['build', '-p', 'image', '-x'], ['ship', '-m', 'image', '-p', 'note', '-x']),
+  });
+  await refused(review(pod(good)), passed, /policy `web`: reject: /);
+  await accepted(review(pod(good)), { policies: [{ ...passed.policies[0], subjectSteps: ['build'] }] });
+});
+
+test('settings that cannot be meant are refused, and why', async () => {
+  const inspection = { _type: 'inspection', name: 'look', run: ['true'], expected_materials: [], expected_products: [] };
+  for (const [set, said] of [
+    [{}, /missing field `policies`/],
+    [null, /invalid type/],
+    [{ policies: [] }, /name at least one policy/],
+    [{ ...settings, other: 1 }, /unknown field `other`/],
+    [{ ...settings, ungoverned: 'perhaps' }, /unknown variant `perhaps`/],
+    [changed({ imagess: [] }), /unknown field `imagess`/],
+    [changed({ name: '' }), /has no name/],
+    [{ policies: [chain, chain] }, /two policies are called so/],
+    [changed({ images: [] }), /it governs nothing/],
+    [changed({ images: ['nginx'] }), /write `docker\.io\/library\/nginx`/],
+    [changed({ images: ['r.example/[a]'] }), /no other wildcards/],
+    [changed({ keys: {} }), /name the owners' `keys`/],
+    [changed({ keys: { a: Object.values(owner)[0] } }), /under another name than its keyid/],
+    [changed({ keys: { a: { keytype: 'ed25519', scheme: 'ed25519', keyval: { public: '00' } } } }), /policy `web`: the layout cannot be used: the key/],
+    [changed({ keys: stranger }), /policy `web`: the layout cannot be used/],
+    [changed({ layout: '{}' }), /policy `web`: the layout cannot be used/],
+    [changed({ layout: chain.layout.slice(0, -20) }), /policy `web`: the layout cannot be used/],
+    [changed({ layout: layout({ inspect: [inspection] }) }), /has the inspection `look`, and Kubewarden runs no commands/],
+    [changed({ subjectSteps: ['ship'] }), /`ship` is no step/],
+    [changed({ subject: [] }), /`subject` names nothing/],
+    [changed({ links: [] }), /invalid type/],
+  ]) {
+    const found = await policy.validateSettings(set);
+    assert.equal(found.valid, false, JSON.stringify(set));
+    assert.match(found.message, said);
+  }
+  const advice = await policy.validateSettings(changed({ layout: layout({}, Date.now() - YEAR), subject: undefined }));
+  assert.equal(advice.valid, true, advice.message);
+  assert.match(advice.message, /policy `web` refuses everything: .*expired/);
+  assert.match(advice.message, /does not say by `subject`/);
+  for (const set of [null, {}, { policies: [] }, changed({ imagess: [] })]) {
+    await refused(review(pod(good)), set, /^linkgate: the settings cannot be used/, 503);
+  }
+});
+
+test('a request of another form is refused', async () => {
+  const compiled = new WebAssembly.Module(module);
+  const whole = JSON.stringify({ request: review(pod(good)), settings });
+  assert.equal(JSON.parse(call(compiled, 'validate', whole)).accepted, true);
+  for (const text of ['', '{', '[]', '{}', 'null', whole.slice(0, -1), `${whole}x`, `{"request": {}, ${whole.slice(1)}`, JSON.stringify({ request: null, settings }), '['.repeat(1e6)]) {
+    const answer = JSON.parse(call(compiled, 'validate', text));
+    assert.equal(answer.accepted, false, text.slice(0, 80));
+    assert.match(answer.message, /^linkgate: /);
+  }
+});
+
+test('without a clock nothing is let in', async () => {
+  for (const clock of [0, 1_000_000_000_000]) {
+    await refused(review(pod(good)), settings, /the host's clock says \d+, which is in the past/, 503, new Policy(module, { deadline: 20_000, clock }));
+  }
+  const compiled = new WebAssembly.Module(module);
+  const whole = JSON.stringify({ request: review(pod(good)), settings });
+  assert.throws(() => call(compiled, 'validate', whole, () => NaN));
+});
+
+test('names by others break no line', async () => {
+  const answer = await refused(review(pod('registry.example/a\n\u202egood\u001b[31m')), settings, /is no reference of an image/);
+  assert.doesNotMatch(answer.message, /[\n\u202e\u001b]/);
+});
+
+test('bad days: limits, memory, deadline, a truncated module', async () => {
+  const object = review(pod(good));
+  const many = Object.fromEntries(Array.from({ length: 10_001 }, (_, at) => [`${at}.link`, '']));
+  await refused(object, changed({ links: many }), /policy `web`: undecided: the limit `documents`/, 503);
+  const [, link] = Object.entries(built)[0];
+  const copies = Object.fromEntries(Array.from({ length: 5_000 }, (_, at) => [`copy${at}.link`, `${link}${' '.repeat(at)}`]));
+  const small = new Policy(module, { memory: 8 << 20, deadline: 20_000 });
+  await refused(object, changed({ links: copies }), /^internal server error: /, 500, small);
+  await accepted(object, settings, small);
+  const hasty = new Policy(module, { deadline: 500 });
+  const began = performance.now();
+  await refused(object, changed({ links: copies }), /did not end within 500 ms/, 500, hasty);
+  assert.ok(performance.now() - began < 5_000);
+  await accepted(object, settings, hasty);
+  assert.throws(() => new Policy(module.subarray(0, module.length >> 1)));
+});
+
+test('the command of the README', () => {
+  const path = (name, value) => {
+    writeFileSync(join(folder, name), JSON.stringify(value));
+    return join(folder, name);
+  };
+  const set = path('settings.json', settings);
+  for (const [image, status, said] of [[good, 0, /answer: {"accepted":true}/], ['nginx', 1, /answer: {"accepted":false,"message":"linkgate: docker\.io/]]) {
+    const asked = path('review.json', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: review(pod(image)) });
+    const done = spawnSync('node', [join(top, 'policies/kubewarden/host.mjs'), file, asked, set], { encoding: 'utf8', timeout: 20_000 });
+    assert.equal(done.stderr, '');
+    assert.match(done.stdout, said);
+    assert.equal(done.status, status);
+  }
+});
