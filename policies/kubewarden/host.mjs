@@ -146,5 +146,8 @@ if (!isMainThread && workerData?.call) {
     parentPort.postMessage({ error: String(error?.message ?? error) });
   }
 } else if (isMainThread && process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = await main(process.argv.slice(2)).catch((error) => {
+    console.error(`host.mjs: ${error.message}`);
+    return 2;
+  });
 }

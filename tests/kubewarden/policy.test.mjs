@@ -4,95 +4,33 @@
 //
 // KUBEWARDEN is the policy; without it, the one that `linkgate component --format kubewarden` writes is taken.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { after, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
 
 import { Policy, call } from '../../policies/kubewarden/host.mjs';
-
-const top = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const linkgate = resolve(process.env.LINKGATE ?? join(top, 'target/release/linkgate'));
-const folder = mkdtempSync(join(tmpdir(), 'kubewarden-'));
-after(() => rmSync(folder, { recursive: true }));
-
-const run = (...args) => execFileSync(linkgate, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
-const module = process.env.KUBEWARDEN
-  ? readFileSync(process.env.KUBEWARDEN)
-  : execFileSync(linkgate, ['component', '--format', 'kubewarden'], { maxBuffer: 1 << 24, timeout: 60_000 });
-const file = join(folder, 'verifier.kubewarden.wasm');
-writeFileSync(file, module);
-
-const YEAR = 365 * 24 * 3600 * 1000;
-const instant = (milliseconds) => new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z');
-const manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}';
-const digest = `sha256:${createHash('sha256').update(manifest).digest('hex')}`;
-const other = `sha256:${createHash('sha256').update('another').digest('hex')}`;
-const good = `registry.example/web/app@${digest}`;
-
-const owner = run('keygen', '-t', 'ed25519', '-n', 'owner') && JSON.parse(run('key', 'show', '--json', 'owner.pub'));
-run('keygen', '-t', 'ecdsa', '-n', 'bob');
-run('keygen', '-t', 'ed25519', '-n', 'mallory');
-const stranger = JSON.parse(run('key', 'show', '--json', 'mallory.pub'));
-const bob = JSON.parse(run('key', 'show', '--json', 'bob.pub'));
-
-/** A signed layout in which bob builds what is called `image`, changed by `change`. */
-function layout(change = {}, expires = Date.now() + YEAR) {
-  const step = (name, products) => ({
-    _type: 'step',
-    name,
-    pubkeys: Object.keys(bob),
-    threshold: 1,
-    expected_command: [],
-    expected_materials: [['ALLOW', 'image'], ['DISALLOW', '*']],
-    expected_products: products,
-  });
-  const whole = {
-    _type: 'layout',
-    readme: '',
-    expires: instant(expires),
-    keys: bob,
-    steps: [step('build', [['ALLOW', 'image'], ['DISALLOW', '*']])],
-    inspect: [],
-    ...change,
-  };
-  writeFileSync(join(folder, 'layout.json'), JSON.stringify(whole));
-  run('sign', '-f', 'layout.json', '-k', 'owner', '-o', 'root.layout');
-  return readFileSync(join(folder, 'root.layout'), 'utf8');
-}
-
-/** The links of a chain in which each of the steps is bob's. */
-function links(...steps) {
-  mkdirSync(join(folder, 'links'), { recursive: true });
-  for (const [name, ...args] of steps) {
-    run('run', '-n', name, '-k', 'bob', '-d', 'links', ...args);
-  }
-  const all = Object.fromEntries(readdirSync(join(folder, 'links')).map((name) => [name, readFileSync(join(folder, 'links', name), 'utf8')]));
-  rmSync(join(folder, 'links'), { recursive: true });
-  return all;
-}
-
-writeFileSync(join(folder, 'image'), manifest);
-const built = links(['build', '-p', 'image', '-x']);
-const chain = { name: 'web', images: ['registry.example/web/**'], subject: 'image', keys: owner, layout: layout(), links: built };
-const settings = { policies: [chain] };
-const changed = (change, beside = {}) => ({ policies: [{ ...chain, ...change }], ...beside });
-
-const pod = (...images) => ({ spec: { containers: images.map((image, at) => ({ name: `c${at}`, image })) } });
-const review = (object, more = {}) => ({
-  uid: 'u',
-  kind: { group: '', version: 'v1', kind: 'Pod' },
-  resource: { group: '', version: 'v1', resource: 'pods' },
-  namespace: 'prod',
-  name: 'app',
-  operation: 'CREATE',
-  userInfo: { username: 'someone' },
-  object,
-  ...more,
-});
+import {
+  YEAR,
+  bob,
+  built,
+  chain,
+  changed,
+  digest,
+  file,
+  folder,
+  good,
+  layout,
+  links,
+  module,
+  other,
+  owner,
+  pod,
+  review,
+  settings,
+  stranger,
+  top,
+} from './chain.mjs';
 
 const policy = new Policy(module, { deadline: 20_000 });
 
@@ -284,17 +222,43 @@ test('bad days: limits, memory, deadline, a truncated module', async () => {
   assert.throws(() => new Policy(module.subarray(0, module.length >> 1)));
 });
 
-test('the command of the README', () => {
-  const path = (name, value) => {
-    writeFileSync(join(folder, name), JSON.stringify(value));
-    return join(folder, name);
+test('the files of the README', async () => {
+  const at = (name) => join(top, 'policies/kubewarden', name);
+  const run = (...args) => spawnSync('node', args, { encoding: 'utf8', timeout: 20_000, cwd: folder });
+  const tried = (image) => {
+    const asked = JSON.parse(readFileSync(at('review.json'), 'utf8'));
+    if (image) {
+      asked.request.object.spec.containers[0].image = image;
+    }
+    writeFileSync(join(folder, 'review.json'), JSON.stringify(asked));
+    return run(at('host.mjs'), file, 'review.json', at('settings.json'));
   };
-  const set = path('settings.json', settings);
-  for (const [image, status, said] of [[good, 0, /answer: {"accepted":true}/], ['nginx', 1, /answer: {"accepted":false,"message":"linkgate: docker\.io/]]) {
-    const asked = path('review.json', { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: review(pod(image)) });
-    const done = spawnSync('node', [join(top, 'policies/kubewarden/host.mjs'), file, asked, set], { encoding: 'utf8', timeout: 20_000 });
+  for (const [image, status, said] of [
+    [undefined, 0, /^settings: {"valid":true}\nanswer: {"accepted":true}\n$/],
+    ['registry.example/web/app:1.0', 1, /answer: {"accepted":false,"message":"linkgate: `registry\.example\/web\/app:1\.0` is named by a tag/],
+  ]) {
+    const done = tried(image);
     assert.equal(done.stderr, '');
     assert.match(done.stdout, said);
     assert.equal(done.status, status);
   }
+  // JSON is YAML.
+  const resource = readFileSync(at('cluster-admission-policy.yaml'), 'utf8');
+  assert.deepEqual(JSON.parse(resource.split('  settings:\n')[1]), JSON.parse(readFileSync(at('settings.json'), 'utf8')));
+
+  mkdirSync(join(folder, 'evidence/sub'), { recursive: true });
+  for (const [name, text] of Object.entries(built)) {
+    writeFileSync(join(folder, 'evidence', name), text);
+  }
+  writeFileSync(join(folder, 'owner.json'), JSON.stringify(owner));
+  writeFileSync(join(folder, 'chain.layout'), chain.layout);
+  const printed = run(
+    ...[at('settings.mjs'), '--name', 'web', '--images', 'registry.example/web/**', '--subject', 'image'],
+    ...['--layout', 'chain.layout', '--keys', 'owner.json', '--links', 'evidence'],
+  );
+  assert.equal(printed.stderr, '');
+  await accepted(review(pod(good)), JSON.parse(printed.stdout));
+  const without = run(at('settings.mjs'), '--name', 'web');
+  assert.equal(without.status, 2);
+  assert.match(without.stderr, /--images is missing/);
 });

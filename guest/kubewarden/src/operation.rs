@@ -108,3 +108,104 @@ fn one_line(text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// 2026-11-01T00:00:00Z
+    const NOW: i64 = 1_793_491_200;
+
+    #[expect(clippy::unnecessary_wraps, reason = "a clock may fail")]
+    fn clock() -> Result<i64, String> {
+        Ok(NOW)
+    }
+
+    fn example() -> (Value, Value) {
+        let read = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        (
+            read(include_str!("../../../policies/kubewarden/review.json"))["request"].clone(),
+            read(include_str!("../../../policies/kubewarden/settings.json")),
+        )
+    }
+
+    fn ask(request: &Value, settings: &Value, clock: fn() -> Result<i64, String>) -> (bool, String, u64) {
+        let message = json!({"request": request, "settings": settings}).to_string();
+        let answer: Value = serde_json::from_str(&answer(b"validate", message.as_bytes(), clock).unwrap()).unwrap();
+        let said = answer["message"].as_str().unwrap_or_default().to_owned();
+        (
+            answer["accepted"].as_bool().unwrap(),
+            said,
+            answer["code"].as_u64().unwrap_or_default(),
+        )
+    }
+
+    #[test]
+    fn the_example_is_let_in_while_it_holds() {
+        let (request, settings) = example();
+        assert_eq!(ask(&request, &settings, clock), (true, String::new(), 0));
+        let late = ask(&request, &settings, || Ok(NOW + 10 * 366 * 86_400));
+        assert!(!late.0 && late.1.contains("expired") && late.2 == 403, "{late:?}");
+        let without = ask(&request, &settings, || Err("undecided: no clock".to_owned()));
+        assert_eq!(without, (false, "linkgate: undecided: no clock".to_owned(), 503));
+    }
+
+    #[test]
+    fn what_brings_nothing_needs_no_clock() {
+        let (mut request, settings) = example();
+        request["operation"] = json!("DELETE");
+        assert!(ask(&request, &settings, || Err(String::new())).0);
+        request["operation"] = json!("UPDATE");
+        request["oldObject"] = request["object"].clone();
+        assert!(ask(&request, &settings, || Err(String::new())).0);
+    }
+
+    #[test]
+    fn every_image_is_decided_on() {
+        let (mut request, settings) = example();
+        let container = request["object"]["spec"]["containers"][0].clone();
+        for (image, said) in [
+            ("registry.example/web/app:1", "is named by a tag"),
+            ("registry.example/other", "no policy governs it"),
+            ("", "names no image"),
+            ("R_x/y", "in two"),
+        ] {
+            request["object"]["spec"]["containers"] = json!([container, {"name": "b", "image": image}]);
+            let answer = ask(&request, &settings, clock);
+            assert!(!answer.0 && answer.1.contains(said), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn settings_are_judged_with_their_layouts() {
+        let (_, settings) = example();
+        let judge = |settings: &Value| -> Value {
+            let said = answer(b"validate_settings", settings.to_string().as_bytes(), clock).unwrap();
+            serde_json::from_str(&said).unwrap()
+        };
+        assert_eq!(judge(&settings), json!({"valid": true}));
+        let mut broken = settings.clone();
+        broken["policies"][0]["layout"] = json!("{}");
+        assert_eq!(judge(&broken)["valid"], json!(false));
+        let mut unproven = settings;
+        unproven["policies"][0]["links"] = json!({});
+        let said = judge(&unproven);
+        assert_eq!(said["valid"], json!(true));
+        assert!(
+            said["message"].as_str().unwrap().contains("refuses everything"),
+            "{said}"
+        );
+        assert!(answer(b"validate_settings", b"\xff", clock).unwrap().contains("UTF-8"));
+    }
+
+    #[test]
+    fn there_are_three_functions() {
+        assert_eq!(answer(b"protocol_version", b"", clock).unwrap(), "\"v1\"");
+        assert_eq!(
+            answer(b"mutate\n", b"", clock).unwrap_err(),
+            "linkgate: there is no function `mutate\\u{a}`"
+        );
+    }
+}
