@@ -10,7 +10,7 @@ from typing import Any
 
 import linkgate
 import pytest
-from conftest import LINKGATE, NOW, Request, run
+from conftest import LINKGATE, NOW, Request
 
 MIB = 1 << 20
 
@@ -41,7 +41,11 @@ def costly() -> Request:
         "steps": [],
         "inspect": [{"name": "look", "run": ["true"], "expected_materials": rules, "expected_products": []}],
     }
-    key = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"}}
+    key = {
+        "keytype": "ed25519",
+        "scheme": "ed25519",
+        "keyval": {"public": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"},
+    }
     return {
         "layout": json.dumps(layout).encode(),
         "trust": {"asserted": [{"label": "carol", "key": key}]},
@@ -53,7 +57,11 @@ def costly() -> Request:
 def test_a_request_over_its_limits(verifier: linkgate.Verifier, good: Request) -> None:
     many = [{"name": f"{at}.link", "content": b""} for at in range(10_001)]
     verdict = verifier.verify({**good, "documents": many})
-    assert (verdict.outcome, verdict.answer["code"], verdict.answer["limit"]) == ("undecided", "limit-exceeded", "documents")
+    assert (verdict.outcome, verdict.answer["code"], verdict.answer["limit"]) == (
+        "undecided",
+        "limit-exceeded",
+        "documents",
+    )
 
 
 def test_a_module_that_is_none(core: Path, tmp_path: Path, good: Request) -> None:
@@ -88,7 +96,7 @@ def run_bytes(*command: str) -> bytes:
     return subprocess.run(command, check=True, timeout=60, capture_output=True).stdout
 
 
-@pytest.mark.parametrize("wat", ["(func (export \"abi_version\") (result i32) i32.const 2)", ""])
+@pytest.mark.parametrize("wat", ['(func (export "abi_version") (result i32) i32.const 2)', ""])
 def test_a_module_of_another_interface(tmp_path: Path, good: Request, wat: str) -> None:
     from wasmtime import wat2wasm
 
@@ -221,7 +229,11 @@ def test_a_check_is_asked_and_believed(verifier: linkgate.Verifier, good: Reques
     assert len(asked) == 5 and {key.scheme for key, _, _ in asked} == {"ed25519"}
     assert all(linkgate.cryptography_check(*each) is True for each in asked)
     key, message, signature = asked[0]
-    for wrong in [(key, message + b"x", signature), (key, message, signature[::-1]), (linkgate.PublicKey("ed25519", b"x"), message, signature)]:
+    for wrong in [
+        (key, message + b"x", signature),
+        (key, message, signature[::-1]),
+        (linkgate.PublicKey("ed25519", b"x"), message, signature),
+    ]:
         assert linkgate.cryptography_check(*wrong) is None
     assert linkgate.cryptography_check(linkgate.PublicKey("rsassa-pss-sha256", key.spki), message, signature) is None
     assert verifier.verify(good, check=linkgate.cryptography_check).json == plain

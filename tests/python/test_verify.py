@@ -33,7 +33,9 @@ def test_an_accept_and_a_reject(verifier: linkgate.Verifier, good: Request, bad:
     assert json.loads(accepted.json) == accepted.answer
 
 
-def test_the_answer_is_the_command_lines(verifier: linkgate.Verifier, good: Request, bad: Request, tmp_path: Path) -> None:
+def test_the_answer_is_the_command_lines(
+    verifier: linkgate.Verifier, good: Request, bad: Request, tmp_path: Path
+) -> None:
     import subprocess
 
     for request in [good, bad]:

@@ -133,7 +133,9 @@ class _Loaded:
             raise ModuleError(f"{name} cannot be compiled: {error}") from error
         imports = [(item.module, item.name) for item in self.module.imports]
         if imports != [("linkgate", "signatures")]:
-            raise ModuleError(f"{name} is another module than the verifier: it does not import just linkgate.signatures")
+            raise ModuleError(
+                f"{name} is another module than the verifier: it does not import just linkgate.signatures"
+            )
         self.clock = Clock(self.engine)
 
 
