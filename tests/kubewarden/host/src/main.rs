@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use wapc::WapcHost;
-use wasmtime_provider::WasmtimeEngineProviderBuilder;
 use wasmtime_provider::wasmtime::{Config, Engine, Module};
+use wasmtime_provider::{EpochDeadlines, WasmtimeEngineProviderBuilder};
 
 const TICK: Duration = Duration::from_millis(10);
 /// The policy server's usual deadline: 2 s.
@@ -52,7 +52,10 @@ fn ask() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let provider = WasmtimeEngineProviderBuilder::new()
         .engine(engine)
         .module(module)
-        .enable_epoch_interruptions(TICKS, TICKS)
+        .enable_epoch_interruptions(EpochDeadlines {
+            wapc_init: TICKS,
+            wapc_func: TICKS,
+        })
         .build()?;
     let host = WapcHost::new(Box::new(provider), None)?;
     Ok(host.call(operation, &message)?)
