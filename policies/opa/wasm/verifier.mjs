@@ -183,7 +183,7 @@ function told(thing) {
  * The module with another maximum of its memory. JavaScript cannot bound the memory that a module makes for itself, but the
  * module can: its memory section says `01 minimum maximum` (WebAssembly 2.0, section 5.5.8), and that is what is rewritten.
  */
-function bounded(bytes, pages) {
+export function bounded(bytes, pages) {
   let at = 8;
   const number = () => {
     let value = 0;

@@ -1,0 +1,171 @@
+//! Whether an object is let in.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use linkgate_verifier::request::Subject;
+use linkgate_verifier::rule::Side;
+use linkgate_verifier::signature::Pure;
+use linkgate_verifier::verdict::Decision;
+use linkgate_verifier::verify;
+
+use crate::image::Image;
+use crate::object::Request;
+use crate::prelude::*;
+use crate::settings::{Policy, Settings, Ungoverned};
+
+/// Different images of one object that are decided on.
+const IMAGES: usize = 500;
+/// Other images that a refusal names.
+const NAMED: usize = 10;
+/// A chain says no.
+const FORBIDDEN: u16 = 403;
+/// Whether it says no is not known.
+const UNAVAILABLE: u16 = 503;
+
+/// Why an object is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// As HTTP has it.
+    pub(crate) code: u16,
+    /// The same in one line.
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn reject(message: String) -> Self {
+        Self {
+            code: FORBIDDEN,
+            message,
+        }
+    }
+
+    pub(crate) fn undecided(message: String) -> Self {
+        Self {
+            code: UNAVAILABLE,
+            message,
+        }
+    }
+}
+
+/// Decides on what an object brings. The clock is only read where a chain is asked.
+pub(crate) fn decide(
+    request: &Request,
+    settings: &Settings,
+    clock: impl FnOnce() -> Result<i64, String>,
+) -> Result<(), Refusal> {
+    let brought = request.brings().map_err(|error| Refusal::reject(error.to_string()))?;
+    if let Some(unnamed) = brought.iter().find(|named| named.image.is_empty()) {
+        return Err(Refusal::reject(format!("{} names no image", unnamed.holder)));
+    }
+    let written: BTreeSet<&str> = brought.iter().map(|named| named.image.as_str()).collect();
+    if written.is_empty() {
+        return Ok(());
+    }
+    if written.len() > IMAGES {
+        return Err(Refusal::reject(format!("the object names more than {IMAGES} images")));
+    }
+    let now = clock().map_err(Refusal::undecided)?;
+    let refused: Vec<(&str, Refusal)> = written
+        .into_iter()
+        .filter_map(|image| Some((image, admit(image, settings, now).err()?)))
+        .collect();
+    // What is certain is said first: a judged reject before what could not be judged.
+    let Some((_, first)) = refused.iter().min_by_key(|(_, refusal)| refusal.code) else {
+        return Ok(());
+    };
+    let others: Vec<&str> = refused
+        .iter()
+        .filter(|(_, refusal)| refusal != first)
+        .map(|(image, _)| *image)
+        .collect();
+    let also = match others.len() {
+        0 => String::new(),
+        count if count > NAMED => format!("; also refused: {count} more images"),
+        _ => format!("; also refused: {}", others.join(", ")),
+    };
+    Err(Refusal {
+        code: first.code,
+        message: format!("{}{also}", first.message),
+    })
+}
+
+/// Decides on one image.
+fn admit(written: &str, settings: &Settings, now: i64) -> Result<(), Refusal> {
+    let image = Image::parse(written).map_err(|error| Refusal::reject(error.to_string()))?;
+    let governing: Vec<&Policy> = settings
+        .policies
+        .iter()
+        .filter(|policy| policy.governs(&image.name))
+        .collect();
+    if governing.is_empty() {
+        return match settings.ungoverned {
+            Ungoverned::Allow => Ok(()),
+            Ungoverned::Refuse => Err(Refusal::reject(format!("{image}: no policy governs it"))),
+        };
+    }
+    let Some((algorithm, hex)) = &image.digest else {
+        return Err(Refusal::reject(format!(
+            "`{written}` is named by a tag, which may mean another image tomorrow: name it by digest, {}@sha256:…",
+            image.name
+        )));
+    };
+    let refusals = governing.into_iter().filter_map(|policy| {
+        let refusal = ask(policy, algorithm, hex, now).err()?;
+        Some(Refusal {
+            message: format!("{image}: policy `{}`: {}", policy.name, refusal.message),
+            ..refusal
+        })
+    });
+    match refusals.min_by_key(|refusal| refusal.code) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}
+
+/// Asks one chain whether it made that, under one of the names that the policy has for its images.
+fn ask(policy: &Policy, algorithm: &str, hex: &str, now: i64) -> Result<(), Refusal> {
+    let names: Vec<Option<String>> = match policy.subject.as_slice() {
+        [] => vec![None],
+        names => names.iter().cloned().map(Some).collect(),
+    };
+    let mut first = None;
+    for name in names {
+        let digests: BTreeMap<String, String> = [(algorithm.to_owned(), hex.to_owned())].into();
+        match judge(policy, Subject { name, digests }, now) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => first = first.or(Some(refusal)),
+        }
+    }
+    // There is at least one name, or none that is `None`.
+    Err(first.unwrap_or_else(|| Refusal::undecided("nothing was asked".to_owned())))
+}
+
+fn judge(policy: &Policy, subject: Subject, now: i64) -> Result<(), Refusal> {
+    let is_named = subject.name.is_some();
+    let verdict = match verify::verify(&policy.request(vec![subject], now), &mut Pure) {
+        Ok(verdict) => verdict,
+        Err(undecided) => return Err(Refusal::undecided(format!("undecided: {}", undecided.message))),
+    };
+    if verdict.decision != Decision::Accept {
+        let mut sentences = verdict.findings.iter().map(|finding| finding.message.as_str());
+        let first = sentences.next().unwrap_or("the chain does not hold");
+        let more = match sentences.count() {
+            0 => String::new(),
+            count => format!(" (and {count} more)"),
+        };
+        return Err(Refusal::reject(format!("reject: {first}{more}")));
+    }
+    let [found] = verdict.subjects.as_slice() else {
+        return Err(Refusal::undecided(
+            "the verifier did not say what the image is".to_owned(),
+        ));
+    };
+    // A file that the last step took over could have the image's name, and other bytes than the image.
+    if is_named && found.list != Side::Products.name() {
+        return Err(Refusal::reject(
+            "reject: the last step did not make it, only passed it on: name the step that makes it under `subjectSteps`"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
