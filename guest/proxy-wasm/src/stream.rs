@@ -292,8 +292,13 @@ impl Context for Stream {
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        match self.begin() {
+    fn on_http_request_headers(&mut self, _: usize, is_end: bool) -> Action {
+        let begun = if is_end {
+            self.begin()
+        } else {
+            Err(Denial::new(Kind::Refused, "no pull has a body"))
+        };
+        match begun {
             Ok(true) => Action::Continue,
             Ok(false) => Action::Pause,
             Err(denial) => {
@@ -301,6 +306,15 @@ impl HttpContext for Stream {
                 Action::Pause
             }
         }
+    }
+
+    /// Nothing that follows may carry on a request that waits, or was refused.
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        Action::Pause
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        Action::Pause
     }
 
     fn on_http_response_headers(&mut self, _: usize, is_end: bool) -> Action {
