@@ -132,7 +132,7 @@ def test_head_tells_what_get_brings(envoy: Filter, images: Pushed) -> None:
 
 
 @pytest.mark.parametrize("by", ["tag", "digest"])
-@pytest.mark.parametrize(("which", "why"), [("tampered", "what it made as `image` is sha256:"), ("unknown", "no link")])
+@pytest.mark.parametrize(("which", "why"), [("tampered", "it is not what this chain made"), ("unknown", "no link")])
 def test_what_nobody_made_is_refused(envoy: Filter, images: Pushed, which: str, why: str, by: str) -> None:
     image = getattr(images, which)
     said = envoy.pull(image, f":{image.tag}" if by == "tag" else f"@{image.digest}", code=1)
@@ -306,6 +306,13 @@ class Lies(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:
+            # Envoy hangs up on who says too much.
+            pass
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -276,12 +276,12 @@ impl Context for Stream {
         if self.is_over {
             return;
         }
-        let status = self.get_http_call_response_header(":status").and_then(|status| status.parse().ok());
+        // Without headers there was no answer; to ask for one of them then would be a trap.
+        let header = |name| (headers > 0).then(|| self.get_http_call_response_header(name)).flatten();
         let reply = Reply {
-            // Without headers there was no answer.
-            status: status.filter(|_| headers > 0).unwrap_or(0),
-            link: self.get_http_call_response_header("link"),
-            body: self.get_http_call_response_body(0, body).unwrap_or_default(),
+            status: header(":status").and_then(|status| status.parse().ok()).unwrap_or(0),
+            link: header("link"),
+            body: if headers > 0 { self.get_http_call_response_body(0, body).unwrap_or_default() } else { Vec::new() },
         };
         match self.go_on(token, reply) {
             Ok(true) => self.resume_http_request(),
