@@ -81,16 +81,18 @@ pub fn resolved(call: &Call, reply: &Reply) -> Result<(Digest, Manifest), Denial
         return Err(down(call, "the filter lost its place"));
     };
     if reply.status == 404 {
-        return Err(Denial::new(Kind::Unknown, format!("{}: the registry has no such image", call.path)));
+        return Err(Denial::new(
+            Kind::Unknown,
+            format!("{}: the registry has no such image", call.path),
+        ));
     }
     bounded(call, reply, BYTES as u64)?;
     let digest = match reference {
         Reference::Tag(_) => Digest::of(&reply.body),
         Reference::Digest(digest) => checked(call, reply, digest)?.clone(),
     };
-    let manifest = Manifest::read(&reply.body).map_err(|cause| {
-        Denial::new(Kind::Rejected, format!("{}: {cause}", call.path))
-    })?;
+    let manifest =
+        Manifest::read(&reply.body).map_err(|cause| Denial::new(Kind::Rejected, format!("{}: {cause}", call.path)))?;
     Ok((digest, manifest))
 }
 
@@ -126,7 +128,7 @@ impl Collection {
     }
 
     /// What is to be asked now.
-    pub fn next(&mut self) -> Result<Option<Call>, Denial> {
+    pub fn next_call(&mut self) -> Result<Option<Call>, Denial> {
         if self.under_way >= AT_ONCE {
             return Ok(None);
         }
@@ -134,7 +136,10 @@ impl Collection {
             return Ok(None);
         };
         self.fetches_left = self.fetches_left.checked_sub(1).ok_or_else(|| {
-            let message = format!("{}: more evidence than `limits.fetches` allows to ask for", self.repository);
+            let message = format!(
+                "{}: more evidence than `limits.fetches` allows to ask for",
+                self.repository
+            );
             Denial::new(Kind::Undecided, message)
         })?;
         self.under_way += 1;
@@ -206,13 +211,19 @@ impl Collection {
                 name = format!("{stem}.{hex}.link");
             }
             taken.insert(name.clone());
-            Document { name, content: Content(bytes) }
+            Document {
+                name,
+                content: Content(bytes),
+            }
         });
         each.collect()
     }
 
     fn list(&mut self, descriptor: &Descriptor) {
-        let may_be_evidence = descriptor.artifact_type.as_deref().is_none_or(|kind| [IN_TOTO, EMPTY].contains(&kind));
+        let may_be_evidence = descriptor
+            .artifact_type
+            .as_deref()
+            .is_none_or(|kind| [IN_TOTO, EMPTY].contains(&kind));
         if may_be_evidence && self.seen.insert(descriptor.digest.clone()) {
             self.waiting.push_back(Call {
                 path: format!("/v2/{}/manifests/{}", self.repository, descriptor.digest),
@@ -240,7 +251,10 @@ impl Collection {
     }
 
     fn want(&mut self, call: &Call, artifact: &Artifact) -> Result<(), Denial> {
-        let links = artifact.layers.iter().filter(|layer| [IN_TOTO, DSSE].contains(&layer.media_type.as_str()));
+        let links = artifact
+            .layers
+            .iter()
+            .filter(|layer| [IN_TOTO, DSSE].contains(&layer.media_type.as_str()));
         for layer in links {
             let title = layer.annotations.get(TITLE).filter(|title| is_safe(title));
             let name = title.map_or_else(|| format!("{}.link", layer.digest.hex()), Clone::clone);
@@ -254,7 +268,10 @@ impl Collection {
             self.waiting.push_back(Call {
                 path: format!("/v2/{}/blobs/{}", self.repository, layer.digest),
                 accept: "*/*",
-                what: What::Link { name, digest: layer.digest.clone() },
+                what: What::Link {
+                    name,
+                    digest: layer.digest.clone(),
+                },
             });
         }
         Ok(())
@@ -262,7 +279,10 @@ impl Collection {
 }
 
 fn down(call: &Call, cause: &str) -> Denial {
-    let message = format!("no answer from the registry, so nothing is known: {}: {cause}", call.path);
+    let message = format!(
+        "no answer from the registry, so nothing is known: {}: {cause}",
+        call.path
+    );
     Denial::new(Kind::SourceDown, message)
 }
 
@@ -270,7 +290,10 @@ fn bounded(call: &Call, reply: &Reply, most: u64) -> Result<(), Denial> {
     match reply.status {
         200 if reply.body.len() as u64 <= most => Ok(()),
         200 => Err(down(call, "it is too large")),
-        0 => Err(down(call, "it did not answer in time, or with more than the proxy takes")),
+        0 => Err(down(
+            call,
+            "it did not answer in time, or with more than the proxy takes",
+        )),
         status => Err(down(call, &format!("it answered {status}"))),
     }
 }
@@ -291,7 +314,7 @@ fn manifest(call: &Call, reply: &Reply) -> Result<Manifest, Denial> {
 fn is_safe(title: &str) -> bool {
     let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.len() <= 255;
     title.len() <= 1024
-        && title.ends_with(".link")
+        && title.strip_suffix(".link").is_some()
         && title.split('/').all(is_part)
         && !title.contains(|character: char| character == '\\' || character.is_control())
 }
@@ -304,4 +327,136 @@ fn target_of_next(link: &str) -> Option<&str> {
         rel.is_some_and(|rel| rel.trim_matches('"').eq_ignore_ascii_case("next"))
     });
     is_next.then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            link: None,
+            body: body.as_bytes().to_owned(),
+        }
+    }
+
+    fn descriptor(content: &str, kind: &str) -> String {
+        let (digest, size) = (Digest::of(content.as_bytes()), content.len());
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
+    }
+
+    fn begun(limits: Limits) -> (Collection, Vec<Call>) {
+        let mut collection = Collection::new("a", Digest::of(b"image"), limits);
+        let calls = std::iter::from_fn(|| collection.next_call().unwrap()).collect();
+        (collection, calls)
+    }
+
+    fn evidence(link: &str, subject: &str) -> String {
+        let (config, layer) = (descriptor("{}", EMPTY), descriptor(link, IN_TOTO));
+        let subject = descriptor(subject, "t");
+        format!(r#"{{"artifactType":"{IN_TOTO}","config":{config},"layers":[{layer}],"subject":{subject}}}"#)
+    }
+
+    #[test]
+    fn a_registry_that_has_nothing() {
+        let (mut collection, calls) = begun(Limits::default());
+        assert_eq!(calls.len(), 3);
+        for call in &calls {
+            assert!(!collection.is_complete());
+            collection.take(call, reply(404, "")).unwrap();
+        }
+        assert!(collection.is_complete() && collection.documents().is_empty());
+    }
+
+    #[test]
+    fn links_of_the_image_and_of_no_other() {
+        let (mine, others) = (evidence("link", "image"), evidence("other", "another image"));
+        let listed = [&mine, &others].map(|manifest| descriptor(manifest, "t")).join(",");
+        let (mut collection, calls) = begun(Limits::default());
+        let list = format!(r#"{{"manifests":[{listed}]}}"#);
+        // Listed twice, they are fetched once.
+        collection.take(&calls[0], reply(200, &list)).unwrap();
+        collection.take(&calls[1], reply(200, &list)).unwrap();
+        collection.take(&calls[2], reply(404, "")).unwrap();
+        for manifest in [&mine, &others] {
+            let call = collection.next_call().unwrap().unwrap();
+            collection.take(&call, reply(200, manifest)).unwrap();
+        }
+        let call = collection.next_call().unwrap().unwrap();
+        assert_eq!(call.path, format!("/v2/a/blobs/{}", Digest::of(b"link")));
+        assert!(collection.take(&call, reply(200, "lunk")).is_err());
+        collection.take(&call, reply(200, "link")).unwrap();
+        assert!(collection.is_complete());
+        let documents = collection.documents();
+        assert_eq!(documents.len(), 1);
+        assert_eq!(documents[0].content.0, b"link");
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        let (image, index) = (evidence("link", "image"), r#"{"manifests":[]}"#.to_owned());
+        let large = " ".repeat(BYTES + 1);
+        for at in 0..3 {
+            // Lists are indexes, and cosign's tag leads to none.
+            let other = if at == 2 { &index } else { &image };
+            for (status, body) in [
+                (0, ""),
+                (200, ""),
+                (200, "{}"),
+                (200, other.as_str()),
+                (200, &large),
+                (206, &index),
+                (302, ""),
+                (401, ""),
+                (500, ""),
+            ] {
+                let (mut collection, calls) = begun(Limits::default());
+                let denial = collection.take(&calls[at], reply(status, body)).unwrap_err();
+                assert_eq!(denial.kind, Kind::SourceDown, "{at} {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_stay_in_their_list() {
+        let subject = Digest::of(b"image");
+        let here = format!("/v2/a/referrers/{subject}?n=2");
+        for (target, follows) in [
+            (here.as_str(), true),
+            ("/v2/b/referrers/x?n=2", false),
+            ("http://elsewhere/v2/", false),
+            ("//elsewhere/v2/", false),
+        ] {
+            let (mut collection, calls) = begun(Limits::default());
+            let page = Reply {
+                link: Some(format!(r#"<{target}>; rel="next""#)),
+                ..reply(200, r#"{"manifests":[]}"#)
+            };
+            assert_eq!(collection.take(&calls[0], page).is_ok(), follows, "{target}");
+            assert_eq!(collection.next_call().unwrap().is_some(), follows, "{target}");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        let mut few = Collection::new(
+            "a",
+            Digest::of(b"image"),
+            Limits {
+                fetches: 2,
+                ..Limits::default()
+            },
+        );
+        assert!(few.next_call().is_ok() && few.next_call().is_ok() && few.next_call().is_err());
+        let limits = Limits {
+            evidence_bytes: 3,
+            ..Limits::default()
+        };
+        let (mut collection, calls) = begun(limits);
+        let denial = collection
+            .take(&calls[2], reply(200, &evidence("link", "image")))
+            .unwrap_err();
+        assert_eq!(denial.kind, Kind::Undecided);
+    }
 }

@@ -190,7 +190,9 @@ impl Configuration {
     /// The question about subjects. `{IMAGE_NAME}` and `{IMAGE_DIGEST}` in values of parameters are filled in.
     pub fn request(&self, image: &str, digest: &Digest, subjects: Vec<Subject>, now: i64) -> Request {
         let fill = |value: &String| {
-            let parts = value.split("{IMAGE_NAME}").map(|part| part.replace("{IMAGE_DIGEST}", &digest.to_string()));
+            let parts = value
+                .split("{IMAGE_NAME}")
+                .map(|part| part.replace("{IMAGE_DIGEST}", &digest.to_string()));
             parts.collect::<Vec<_>>().join(image)
         };
         Request {
@@ -198,7 +200,11 @@ impl Configuration {
             trust: self.trust.clone(),
             documents: Vec::new(),
             inspections: Vec::new(),
-            parameters: self.parameters.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
+            parameters: self
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), fill(value)))
+                .collect(),
             subjects,
             options: self.options.clone(),
             now,
@@ -217,8 +223,7 @@ impl Configuration {
         }
         let verdict =
             verify::verify(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
-        let is_broken =
-            |code: Code| matches!(code, Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid);
+        let is_broken = |code: Code| matches!(code, Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid);
         match verdict.findings.iter().find(|finding| is_broken(finding.code)) {
             Some(finding) => Err(format!("`layout`: {}", finding.message)),
             None => Ok(()),
@@ -273,9 +278,19 @@ pub(crate) mod tests {
             ("", "layout", json!("x"), "no object"),
             ("", "layout", json!({"text": "x", "base64": "eA=="}), "`layout`"),
             ("", "layout", json!({"text": "x"}), "`layout`"),
-            ("", "parameters", json!({"b": ""}), "no value is given for the parameter `{a}`"),
+            (
+                "",
+                "parameters",
+                json!({"b": ""}),
+                "no value is given for the parameter `{a}`",
+            ),
             ("", "subject_steps", json!(["ship"]), "is no step"),
-            ("/layout", "inspect", json!([{"name": "untar", "run": ["tar"]}]), "runs no commands"),
+            (
+                "/layout",
+                "inspect",
+                json!([{"name": "untar", "run": ["tar"]}]),
+                "runs no commands",
+            ),
             ("", "limits", json!({"fetches": 0}), "must not be 0"),
             ("", "cache", json!({"seconds": 1}), "unknown field"),
         ] {
@@ -284,7 +299,9 @@ pub(crate) mod tests {
             let error = read(&changed).unwrap_err();
             assert!(error.contains(said), "{said}: {error}");
         }
-        let twice = written().to_string().replacen('{', r#"{"strict":true,"strict":false,"#, 1);
+        let twice = written()
+            .to_string()
+            .replacen('{', r#"{"strict":true,"strict":false,"#, 1);
         assert!(Configuration::read(twice.as_bytes(), 0).is_err());
     }
 }

@@ -36,7 +36,10 @@ impl Denial {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let mut message: String = message.into();
         if message.len() > LONGEST {
-            let end = (0..=LONGEST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+            let end = (0..=LONGEST)
+                .rev()
+                .find(|at| message.is_char_boundary(*at))
+                .unwrap_or(0);
             message.truncate(end);
             message.push('…');
         }

@@ -81,7 +81,7 @@ mod tests {
         let long = format!("sha512:{}", hex(&Sha512::digest(b"x")));
         assert!(long.parse::<Digest>().is_ok_and(|digest| digest.is_of(b"x")));
         for wrong in [
-            "".to_owned(),
+            String::new(),
             "sha256:".to_owned(),
             "md5:d41d8cd98f00b204e9800998ecf8427e".to_owned(),
             empty.to_string().to_uppercase(),

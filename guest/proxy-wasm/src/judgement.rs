@@ -60,8 +60,10 @@ fn result(configuration: &Configuration, verdict: &Verdict, is_empty: bool) -> R
         return if configuration.subject.is_empty() || is_made {
             Ok(())
         } else {
-            Err("the last step did not make it, only passed it on: name the step that makes it in `subject_steps`"
-                .to_owned())
+            Err(
+                "the last step did not make it, only passed it on: name the step that makes it in `subject_steps`"
+                    .to_owned(),
+            )
         };
     }
     let first = verdict.findings.first();
@@ -119,4 +121,46 @@ fn is_unknown_subject(answer: &Answer) -> bool {
             && verdict.omitted == 0
             && findings.all(|finding| finding.code == Code::SubjectNotFound)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::tests::{read, written};
+    use linkgate_verifier::request::Content;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_but_an_accept_passes() {
+        let digest = Digest::of(b"image");
+        let ask = |configuration: &Configuration, documents| {
+            judge(
+                configuration,
+                "r.example/web/app",
+                &digest,
+                &[],
+                documents,
+                1_790_000_000,
+            )
+            .result
+        };
+        let sound = read(&written()).unwrap();
+        let denial = ask(&sound, Vec::new()).unwrap_err();
+        assert_eq!(denial.kind, Kind::Rejected);
+        assert!(denial.message.contains("no link about it"), "{denial:?}");
+        // The same document twice is no request, so nothing is known.
+        let document = || Document {
+            name: "a.link".to_owned(),
+            content: Content(b"{}".to_vec()),
+        };
+        let denial = ask(&sound, vec![document(), document()]).unwrap_err();
+        assert_eq!(denial.kind, Kind::Undecided);
+        // A layout that asks for nothing holds, and says that it made nothing.
+        let mut changed = written();
+        changed["layout"]["steps"] = json!([]);
+        changed["parameters"] = json!({});
+        if let Ok(empty) = read(&changed) {
+            assert!(ask(&empty, Vec::new()).is_err());
+        }
+    }
 }

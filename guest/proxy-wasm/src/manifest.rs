@@ -133,7 +133,7 @@ impl<'de, const FOLDED: bool> Visitor<'de> for OneReading<FOLDED> {
         while let Some(name) = map.next_key::<String>()? {
             let compared = if FOLDED { folded(&name) } else { name.clone() };
             let is_other = |known: &&str| **known != name && known.to_ascii_lowercase() == compared;
-            if (FOLDED && KNOWN.iter().any(|known| is_other(known))) || !names.insert(compared) {
+            if (FOLDED && KNOWN.iter().any(is_other)) || !names.insert(compared) {
                 let name = shown(&name);
                 return Err(de::Error::custom(format_args!(
                     "`{name}` stands twice, or could be taken for another member"

@@ -92,7 +92,10 @@ impl<S: Store> Memory<'_, S> {
     /// What is remembered, and until when, if that is not over.
     pub fn get(&self, about: About<'_>, now: i64) -> Option<(Fact, i64)> {
         let (slots, key) = self.slots(about);
-        let found = slots.iter().filter_map(|slot| self.read(slot)).find(|slot| slot.key == key)?;
+        let found = slots
+            .iter()
+            .filter_map(|slot| self.read(slot))
+            .find(|slot| slot.key == key)?;
         // A clock that was set back is no reason to believe longer.
         (found.from <= now && now < found.until).then_some((found.fact, found.until))
     }
@@ -121,7 +124,11 @@ impl<S: Store> Memory<'_, S> {
     /// An accepted manifest with its parts.
     pub fn accept(&self, digest: &Digest, parts: Parts, now: i64, until: i64) {
         for part in &parts.digests {
-            let about = if parts.are_manifests { About::Manifest(part) } else { About::Blob(part) };
+            let about = if parts.are_manifests {
+                About::Manifest(part)
+            } else {
+                About::Blob(part)
+            };
             // What holds longer by another image still does.
             if self.get(about, now).is_none_or(|(_, other)| other < until) {
                 self.put(about, Fact::Part, now, until);
@@ -137,7 +144,10 @@ impl<S: Store> Memory<'_, S> {
     fn slots(&self, about: About<'_>) -> (Vec<String>, String) {
         let (table, sets, text) = about.place(self.fingerprint, self.repository);
         let hash = Sha256::digest(text.as_bytes());
-        let number = hash.iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+        let number = hash
+            .iter()
+            .take(4)
+            .fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
         let first = number % sets * WAYS;
         let slots = (first..first + WAYS).map(|slot| format!("linkgate.{table}.{slot}"));
         (slots.collect(), hex(&hash))
@@ -166,13 +176,24 @@ mod tests {
     #[test]
     fn facts_are_of_one_configuration_repository_and_time() {
         let (store, digest) = (Slots::default(), Digest::of(b""));
-        let memory = |fingerprint, repository| Memory { store: &store, fingerprint, repository };
-        let parts = Parts { digests: vec![digest.to_string()], are_manifests: false };
+        let memory = |fingerprint, repository| Memory {
+            store: &store,
+            fingerprint,
+            repository,
+        };
+        let parts = Parts {
+            digests: vec![digest.to_string()],
+            are_manifests: false,
+        };
         memory(&[0; 32], "a").accept(&digest, parts, 100, 110);
         let text = digest.to_string();
         for about in [About::Accepted(&digest), About::Blob(&text)] {
             for (now, is_known) in [(99, false), (100, true), (109, true), (110, false)] {
-                assert_eq!(memory(&[0; 32], "a").get(about, now).is_some(), is_known, "{about:?} {now}");
+                assert_eq!(
+                    memory(&[0; 32], "a").get(about, now).is_some(),
+                    is_known,
+                    "{about:?} {now}"
+                );
             }
             assert!(memory(&[1; 32], "a").get(about, 100).is_none());
             assert!(memory(&[0; 32], "b").get(about, 100).is_none());
@@ -183,7 +204,11 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         let store = Slots::default();
-        let memory = Memory { store: &store, fingerprint: &[0; 32], repository: "a" };
+        let memory = Memory {
+            store: &store,
+            fingerprint: &[0; 32],
+            repository: "a",
+        };
         for number in 0..10_000_u32 {
             let digest = Digest::of(&number.to_be_bytes());
             memory.put(About::Accepted(&digest), Fact::Part, 0, i64::from(number) + 1);

@@ -16,7 +16,9 @@ impl Pattern {
             return wrong("has an empty part, `.` or `..`, and no image's name has");
         }
         if !parts.iter().all(|part| part.bytes().all(is_known)) {
-            return wrong("has other characters than images' names (lower-case letters, digits, `.`, `_`, `-`) and `*`");
+            return wrong(
+                "has other characters than images' names (lower-case letters, digits, `.`, `_`, `-`) and `*`",
+            );
         }
         if parts.iter().skip(1).any(|part| part.contains(':')) {
             return wrong("has a tag or digest: images are matched by REGISTRY/REPOSITORY");
@@ -33,10 +35,20 @@ impl Pattern {
     /// Whether it matches the whole name.
     pub fn matches(&self, name: &str) -> bool {
         let parts: Vec<&str> = name.split('/').collect();
-        all(&self.0, &parts, |pattern| pattern == "**", |pattern, part| {
-            let (pattern, part): (Vec<char>, Vec<char>) = (pattern.chars().collect(), part.chars().collect());
-            all(&pattern, &part, |element| *element == '*', |element, character| element == character)
-        })
+        all(
+            &self.0,
+            &parts,
+            |pattern| pattern == "**",
+            |pattern, part| {
+                let (pattern, part): (Vec<char>, Vec<char>) = (pattern.chars().collect(), part.chars().collect());
+                all(
+                    &pattern,
+                    &part,
+                    |element| *element == '*',
+                    |element, character| element == character,
+                )
+            },
+        )
     }
 }
 
@@ -85,9 +97,23 @@ mod tests {
             ("r.example/**/app", "r.example/a/b/apps", false),
             ("**", "r.example/a", true),
         ] {
-            assert_eq!(Pattern::new(pattern).unwrap().matches(name), matches, "{pattern} {name}");
+            assert_eq!(
+                Pattern::new(pattern).unwrap().matches(name),
+                matches,
+                "{pattern} {name}"
+            );
         }
-        for wrong in ["", "app", "r/a:v1", "R/a", "r//a", "r/a**", "r/[a]", "r/../a", "r/a@sha256:0"] {
+        for wrong in [
+            "",
+            "app",
+            "r/a:v1",
+            "R/a",
+            "r//a",
+            "r/a**",
+            "r/[a]",
+            "r/../a",
+            "r/a@sha256:0",
+        ] {
             assert!(Pattern::new(wrong).is_err(), "{wrong}");
         }
     }

@@ -67,7 +67,9 @@ impl Stream {
     }
 
     fn configuration(&self) -> Result<Rc<Configuration>, Denial> {
-        self.configuration.clone().ok_or_else(|| Denial::new(Kind::SourceDown, UNCONFIGURED))
+        self.configuration
+            .clone()
+            .ok_or_else(|| Denial::new(Kind::SourceDown, UNCONFIGURED))
     }
 
     /// Whether the request may go on now, or else must wait.
@@ -154,17 +156,23 @@ impl Stream {
         self.pinned = Some(digest.clone());
         count(self.metrics.accepted);
         let taken = self.clock().saturating_sub(self.started);
-        record(self.metrics.decision_ms, u64::try_from(taken.as_millis()).unwrap_or(u64::MAX));
+        record(
+            self.metrics.decision_ms,
+            u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
+        );
     }
 
     fn ask(&mut self, configuration: &Configuration, call: Call) -> Result<(), Denial> {
         let registry = &configuration.registry;
         let taken = self.clock().saturating_sub(self.started);
         let limit = Duration::from_millis(configuration.limits.milliseconds.into());
-        let left = limit.checked_sub(taken).filter(|left| left.as_millis() > 0).ok_or_else(|| {
-            let message = format!("{}: no decision within {} ms", self.repository, limit.as_millis());
-            Denial::new(Kind::SourceDown, message)
-        })?;
+        let left = limit
+            .checked_sub(taken)
+            .filter(|left| left.as_millis() > 0)
+            .ok_or_else(|| {
+                let message = format!("{}: no decision within {} ms", self.repository, limit.as_millis());
+                Denial::new(Kind::SourceDown, message)
+            })?;
         let mut headers = vec![
             (":method", "GET"),
             (":path", &call.path),
@@ -189,32 +197,12 @@ impl Stream {
         let configuration = self.configuration()?;
         let lost = || Denial::new(Kind::SourceDown, "an answer that nothing was asked for");
         let call = self.calls.remove(&token).ok_or_else(lost)?;
-        match &mut self.evidence {
-            Some(evidence) => evidence.take(&call, reply)?,
-            None => {
-                let (digest, manifest) = collection::resolved(&call, &reply)?;
-                if self.remembered(&configuration, &digest)? {
-                    return Ok(true);
-                }
-                if manifest.blobs().len().max(manifest.manifests().len()) > PARTS {
-                    let message = format!("{}@{digest}: more than {PARTS} parts", self.repository);
-                    return Err(Denial::new(Kind::Undecided, message));
-                }
-                let now = self.now();
-                let memory = self.memory(&configuration);
-                if let Some((Fact::Part, until)) = memory.get(About::Manifest(&digest.to_string()), now) {
-                    // The index that it belongs to was accepted as a whole.
-                    memory.accept(&digest, parts(&manifest), now, until);
-                    self.pin(&digest);
-                    return Ok(true);
-                }
-                count(self.metrics.cache_misses);
-                let evidence = Collection::new(&self.repository, digest.clone(), configuration.limits);
-                self.evidence = Some(evidence);
-                self.image = Some((digest, manifest));
-            }
+        if let Some(evidence) = &mut self.evidence {
+            evidence.take(&call, reply)?;
+        } else if self.meet(&configuration, &call, &reply)? {
+            return Ok(true);
         }
-        while let Some(call) = self.evidence.as_mut().map_or(Ok(None), Collection::next)? {
+        while let Some(call) = self.evidence.as_mut().map_or(Ok(None), Collection::next_call)? {
             self.ask(&configuration, call)?;
         }
         if self.evidence.as_ref().is_some_and(Collection::is_complete) {
@@ -224,20 +212,57 @@ impl Stream {
         Ok(false)
     }
 
+    /// Reads the image's manifest. Whether it is known to be accepted, or else its evidence must be fetched.
+    fn meet(&mut self, configuration: &Configuration, call: &Call, reply: &Reply) -> Result<bool, Denial> {
+        let (digest, manifest) = collection::resolved(call, reply)?;
+        if self.remembered(configuration, &digest)? {
+            return Ok(true);
+        }
+        if manifest.blobs().len().max(manifest.manifests().len()) > PARTS {
+            let message = format!("{}@{digest}: more than {PARTS} parts", self.repository);
+            return Err(Denial::new(Kind::Undecided, message));
+        }
+        let (memory, now) = (self.memory(configuration), self.now());
+        if let Some((Fact::Part, until)) = memory.get(About::Manifest(&digest.to_string()), now) {
+            // The index that it belongs to was accepted as a whole.
+            memory.accept(&digest, parts(&manifest), now, until);
+            count(self.metrics.cache_hits);
+            self.pin(&digest);
+            return Ok(true);
+        }
+        count(self.metrics.cache_misses);
+        let evidence = Collection::new(&self.repository, digest.clone(), configuration.limits);
+        self.evidence = Some(evidence);
+        self.image = Some((digest, manifest));
+        Ok(false)
+    }
+
     fn decide(&mut self, configuration: &Configuration) -> Result<(), Denial> {
         let lost = || Denial::new(Kind::SourceDown, "the filter lost its place");
         let evidence = self.evidence.take().ok_or_else(lost)?;
         let (digest, manifest) = self.image.take().ok_or_else(lost)?;
         let image = configuration.image(&self.repository);
         let (now, before) = (self.now(), self.clock());
-        let judged = judge(configuration, &image, &digest, &manifest.manifests(), evidence.documents(), now);
+        let judged = judge(
+            configuration,
+            &image,
+            &digest,
+            &manifest.manifests(),
+            evidence.documents(),
+            now,
+        );
         let taken = self.clock().saturating_sub(before);
-        record(self.metrics.verification_us, u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
+        record(
+            self.metrics.verification_us,
+            u64::try_from(taken.as_micros()).unwrap_or(u64::MAX),
+        );
         let seconds = match judged.result {
             Ok(()) => configuration.cache.accepted_seconds,
             Err(_) => configuration.cache.refused_seconds,
         };
-        let until = now.saturating_add(seconds.into()).min(judged.valid_until.unwrap_or(i64::MAX));
+        let until = now
+            .saturating_add(seconds.into())
+            .min(judged.valid_until.unwrap_or(i64::MAX));
         let memory = self.memory(configuration);
         match judged.result {
             Ok(()) => {
@@ -264,7 +289,11 @@ impl Stream {
 
 fn parts(manifest: &Manifest) -> Parts {
     let are_manifests = matches!(manifest, Manifest::Index(_));
-    let digests = if are_manifests { manifest.manifests() } else { manifest.blobs() };
+    let digests = if are_manifests {
+        manifest.manifests()
+    } else {
+        manifest.blobs()
+    };
     Parts {
         digests: digests.iter().map(ToString::to_string).collect(),
         are_manifests,
@@ -277,11 +306,19 @@ impl Context for Stream {
             return;
         }
         // Without headers there was no answer; to ask for one of them then would be a trap.
-        let header = |name| (headers > 0).then(|| self.get_http_call_response_header(name)).flatten();
+        let header = |name| {
+            (headers > 0)
+                .then(|| self.get_http_call_response_header(name))
+                .flatten()
+        };
         let reply = Reply {
             status: header(":status").and_then(|status| status.parse().ok()).unwrap_or(0),
             link: header("link"),
-            body: if headers > 0 { self.get_http_call_response_body(0, body).unwrap_or_default() } else { Vec::new() },
+            body: if headers > 0 {
+                self.get_http_call_response_body(0, body).unwrap_or_default()
+            } else {
+                Vec::new()
+            },
         };
         match self.go_on(token, reply) {
             Ok(true) => self.resume_http_request(),
@@ -325,7 +362,10 @@ impl HttpContext for Stream {
         let said = self.get_http_response_header("docker-content-digest");
         let is_other = said.is_some_and(|said| said != pinned.to_string());
         if status.starts_with('2') && (status != "200" || is_other) {
-            self.deny(&Denial::new(Kind::SourceDown, "the registry answered with another manifest than was asked for"));
+            self.deny(&Denial::new(
+                Kind::SourceDown,
+                "the registry answered with another manifest than was asked for",
+            ));
             return Action::Pause;
         }
         if status == "200" && !is_end {
@@ -349,7 +389,10 @@ impl HttpContext for Stream {
         if size <= BYTES && pinned.is_of(&body) {
             return Action::Continue;
         }
-        self.deny(&Denial::new(Kind::SourceDown, "the registry sent other bytes than those that were judged"));
+        self.deny(&Denial::new(
+            Kind::SourceDown,
+            "the registry sent other bytes than those that were judged",
+        ));
         Action::Pause
     }
 }
