@@ -51,7 +51,7 @@ def configured(images: Pushed, **changes: Any) -> dict[str, Any]:
     """The plugin's configuration for the images of the tests."""
     chain = images.chain
     [owner] = chain.keys.in_layout("owner").values()
-    return {
+    return json.loads((POLICIES / "envoy/filter/plugin.json").read_text()) | {
         "registry": {"cluster": "registry", "authority": chain.registry.host},
         "repositories": [f"{chain.registry.host}/web/**", f"{chain.registry.host}/many/**"],
         "subject": ["image", "amd64.json", "arm64.json"],

@@ -33,7 +33,6 @@ pub(crate) struct Stream {
     is_over: bool,
 }
 
-/// Metrics and time say nothing without it; a request without a configuration is refused.
 const UNCONFIGURED: &str = "the filter is not configured, so nothing passes";
 
 struct Shared;
@@ -155,11 +154,13 @@ impl Stream {
         self.set_http_request_header(":path", Some(&path));
         self.pinned = Some(digest.clone());
         count(self.metrics.accepted);
+        self.timed();
+    }
+
+    fn timed(&self) {
         let taken = self.clock().saturating_sub(self.started);
-        record(
-            self.metrics.decision_ms,
-            u64::try_from(taken.as_millis()).unwrap_or(u64::MAX),
-        );
+        let milliseconds = u64::try_from(taken.as_millis()).unwrap_or(u64::MAX);
+        record(self.metrics.decision_ms, milliseconds);
     }
 
     fn ask(&mut self, configuration: &Configuration, call: Call) -> Result<(), Denial> {
@@ -266,7 +267,6 @@ impl Stream {
         let memory = self.memory(configuration);
         match judged.result {
             Ok(()) => {
-                // Parts must outlive their manifest's request, or no image could be pulled without a cache.
                 memory.accept(&digest, parts(&manifest), now, until);
                 self.pin(&digest);
                 Ok(())
@@ -282,6 +282,7 @@ impl Stream {
         self.is_over = true;
         self.calls.clear();
         self.metrics.denied(denial.kind);
+        self.timed();
         let headers = vec![("content-type", "application/json")];
         self.send_http_response(denial.status(), headers, Some(denial.body().as_bytes()));
     }
