@@ -282,7 +282,9 @@ impl Stream {
         self.is_over = true;
         self.calls.clear();
         self.metrics.denied(denial.kind);
-        self.timed();
+        if !matches!(denial.kind, Kind::Method | Kind::Refused) {
+            self.timed();
+        }
         let headers = vec![("content-type", "application/json")];
         self.send_http_response(denial.status(), headers, Some(denial.body().as_bytes()));
     }
