@@ -80,7 +80,7 @@ pub fn resolved(call: &Call, reply: &Reply) -> Result<(Digest, Manifest), Denial
     let What::Image(reference) = &call.what else {
         return Err(down(call, "the filter lost its place"));
     };
-    if reply.status == 404 {
+    if is_unknown(reply) {
         return Err(Denial::new(
             Kind::Unknown,
             format!("{}: the registry has no such image", call.path),
@@ -154,10 +154,11 @@ impl Collection {
     /// Takes an answer.
     pub fn take(&mut self, call: &Call, reply: Reply) -> Result<(), Denial> {
         self.under_way = self.under_way.saturating_sub(1);
-        let is_missing = reply.status == 404;
         match &call.what {
-            // A registry without that API, a tag that nobody gave, and a list that names what was removed.
-            What::Referrers | What::Fallback | What::Attestations | What::Evidence(_) if is_missing => Ok(()),
+            // A registry without that API answers so, in whatever words: of what is no registry at all the tags tell.
+            What::Referrers if reply.status == 404 => Ok(()),
+            // A tag that nobody gave, and a list that names what was removed.
+            What::Fallback | What::Attestations | What::Evidence(_) if is_unknown(&reply) => Ok(()),
             What::Referrers | What::Fallback => {
                 bounded(call, &reply, BYTES as u64)?;
                 let Manifest::Index(listed) = manifest(call, &reply)? else {
@@ -278,6 +279,15 @@ impl Collection {
     }
 }
 
+/// Whether a registry says that it has no such manifest. What says 404 in other words may be anything.
+fn is_unknown(reply: &Reply) -> bool {
+    // `NOT_FOUND` is Harbor's for a project, and the specification's older one for a manifest.
+    const CODES: [&str; 4] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"];
+    let body: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
+    let code = body.as_ref().and_then(|body| body.pointer("/errors/0/code")?.as_str());
+    reply.status == 404 && code.is_some_and(|code| CODES.contains(&code))
+}
+
 fn down(call: &Call, cause: &str) -> Denial {
     let message = format!(
         "no answer from the registry, so nothing is known: {}: {cause}",
@@ -333,6 +343,8 @@ fn target_of_next(link: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const UNKNOWN: &str = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"x"}]}"#;
+
     fn reply(status: u16, body: &str) -> Reply {
         Reply {
             status,
@@ -364,7 +376,7 @@ mod tests {
         assert_eq!(calls.len(), 3);
         for call in &calls {
             assert!(!collection.is_complete());
-            collection.take(call, reply(404, "")).unwrap();
+            collection.take(call, reply(404, UNKNOWN)).unwrap();
         }
         assert!(collection.is_complete() && collection.documents().is_empty());
     }
@@ -378,7 +390,7 @@ mod tests {
         // Listed twice, they are fetched once.
         collection.take(&calls[0], reply(200, &list)).unwrap();
         collection.take(&calls[1], reply(200, &list)).unwrap();
-        collection.take(&calls[2], reply(404, "")).unwrap();
+        collection.take(&calls[2], reply(404, UNKNOWN)).unwrap();
         for manifest in [&mine, &others] {
             let call = collection.next_call().unwrap().unwrap();
             collection.take(&call, reply(200, manifest)).unwrap();
@@ -415,6 +427,9 @@ mod tests {
                 let denial = collection.take(&calls[at], reply(status, body)).unwrap_err();
                 assert_eq!(denial.kind, Kind::SourceDown, "{at} {status}");
             }
+            let (mut collection, calls) = begun(Limits::default());
+            // Of the referrers API any words will do.
+            assert_eq!(collection.take(&calls[at], reply(404, "<html>")).is_ok(), at == 0);
         }
     }
 
