@@ -1,0 +1,477 @@
+//! Which evidence about an image is still to be fetched, and what was.
+//!
+//! Nothing that a registry says is believed: whoever can write to it can keep an image from being accepted, and can never
+//! make it accepted. What it could not say is told from what it does not have.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use linkgate_verifier::request::{Content, Document};
+
+use crate::configuration::Limits;
+use crate::denial::{Denial, Kind};
+use crate::digest::Digest;
+use crate::manifest::{ACCEPTED, Artifact, BYTES, Descriptor, Manifest};
+use crate::path::Reference;
+
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+const TITLE: &str = "org.opencontainers.image.title";
+
+/// Requests that are under way at one time.
+const AT_ONCE: usize = 8;
+
+/// What the registry answered.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// The status; 0 if there was no answer.
+    pub status: u16,
+    /// The header `link`.
+    pub link: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A request to the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its path.
+    pub path: String,
+    /// What it accepts.
+    pub accept: &'static str,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Image(Reference),
+    Referrers,
+    Fallback,
+    Attestations,
+    Evidence(Digest),
+    Link { name: String, digest: Digest },
+}
+
+/// The evidence about one image.
+#[derive(Debug)]
+pub struct Collection {
+    repository: String,
+    subject: Digest,
+    waiting: VecDeque<Call>,
+    under_way: usize,
+    fetches_left: u32,
+    bytes_left: u64,
+    seen: BTreeSet<Digest>,
+    links: BTreeMap<(String, String), Vec<u8>>,
+    wanted: BTreeSet<(String, String)>,
+}
+
+/// A request for the image itself.
+pub fn image(repository: &str, reference: &Reference) -> Call {
+    Call {
+        path: format!("/v2/{repository}/manifests/{reference}"),
+        accept: ACCEPTED,
+        what: What::Image(reference.clone()),
+    }
+}
+
+/// The image's manifest, and the digest that it has.
+pub fn resolved(call: &Call, reply: &Reply) -> Result<(Digest, Manifest), Denial> {
+    let What::Image(reference) = &call.what else {
+        return Err(down(call, "the filter lost its place"));
+    };
+    if is_unknown(reply) {
+        return Err(Denial::new(
+            Kind::Unknown,
+            format!("{}: the registry has no such image", call.path),
+        ));
+    }
+    bounded(call, reply, BYTES as u64)?;
+    let digest = match reference {
+        Reference::Tag(_) => Digest::of(&reply.body),
+        Reference::Digest(digest) => checked(call, reply, digest)?.clone(),
+    };
+    let manifest =
+        Manifest::read(&reply.body).map_err(|cause| Denial::new(Kind::Rejected, format!("{}: {cause}", call.path)))?;
+    Ok((digest, manifest))
+}
+
+impl Collection {
+    /// Begins with what lists evidence: the referrers API, the tag that stands for it in older registries, and cosign's.
+    pub fn new(repository: &str, subject: Digest, limits: Limits) -> Self {
+        let (algorithm, hex) = (subject.algorithm(), subject.hex());
+        let tag = |tag: String, what| Call {
+            path: format!("/v2/{repository}/manifests/{tag}"),
+            accept: ACCEPTED,
+            what,
+        };
+        let waiting = [
+            Call {
+                path: format!("/v2/{repository}/referrers/{subject}?artifactType=application%2Fvnd.in-toto%2Bjson"),
+                accept: "application/vnd.oci.image.index.v1+json",
+                what: What::Referrers,
+            },
+            tag(format!("{algorithm}-{hex:.64}"), What::Fallback),
+            tag(format!("{algorithm}-{hex}.att"), What::Attestations),
+        ];
+        Self {
+            repository: repository.to_owned(),
+            waiting: waiting.into(),
+            under_way: 0,
+            fetches_left: limits.fetches,
+            bytes_left: limits.evidence_bytes,
+            seen: BTreeSet::new(),
+            links: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            subject,
+        }
+    }
+
+    /// What is to be asked now.
+    pub fn next_call(&mut self) -> Result<Option<Call>, Denial> {
+        if self.under_way >= AT_ONCE {
+            return Ok(None);
+        }
+        let Some(call) = self.waiting.pop_front() else {
+            return Ok(None);
+        };
+        self.fetches_left = self.fetches_left.checked_sub(1).ok_or_else(|| {
+            let message = format!(
+                "{}: more evidence than `limits.fetches` allows to ask for",
+                self.repository
+            );
+            Denial::new(Kind::Undecided, message)
+        })?;
+        self.under_way += 1;
+        Ok(Some(call))
+    }
+
+    /// Whether there is nothing more to ask for.
+    pub fn is_complete(&self) -> bool {
+        self.under_way == 0 && self.waiting.is_empty()
+    }
+
+    /// Takes an answer.
+    pub fn take(&mut self, call: &Call, reply: Reply) -> Result<(), Denial> {
+        self.under_way = self.under_way.saturating_sub(1);
+        match &call.what {
+            // A registry without that API answers so, in whatever words: of what is no registry at all the tags tell.
+            What::Referrers if reply.status == 404 => Ok(()),
+            // A tag that nobody gave, and a list that names what was removed.
+            What::Fallback | What::Attestations | What::Evidence(_) if is_unknown(&reply) => Ok(()),
+            What::Referrers | What::Fallback => {
+                bounded(call, &reply, BYTES as u64)?;
+                let Manifest::Index(listed) = manifest(call, &reply)? else {
+                    return Err(down(call, "it is no index"));
+                };
+                for descriptor in &listed {
+                    self.list(descriptor);
+                }
+                match reply.link.as_deref().filter(|_| call.what == What::Referrers) {
+                    Some(link) => self.go_on(call, link),
+                    None => Ok(()),
+                }
+            }
+            What::Attestations => {
+                bounded(call, &reply, BYTES as u64)?;
+                match manifest(call, &reply)? {
+                    Manifest::Image(artifact) => self.want(call, &artifact),
+                    Manifest::Index(_) => Err(down(call, "it is an index")),
+                }
+            }
+            What::Evidence(digest) => {
+                bounded(call, &reply, BYTES as u64)?;
+                checked(call, &reply, digest)?;
+                match manifest(call, &reply)? {
+                    Manifest::Image(artifact)
+                        if artifact.kind == IN_TOTO && artifact.subject.as_ref() == Some(&self.subject) =>
+                    {
+                        self.want(call, &artifact)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            What::Link { name, digest } => {
+                bounded(call, &reply, u64::MAX)?;
+                checked(call, &reply, digest)?;
+                self.links.insert((name.clone(), digest.to_string()), reply.body);
+                Ok(())
+            }
+            What::Image(_) => Err(down(call, "the filter lost its place")),
+        }
+    }
+
+    /// The documents, equal ones once, names told apart, in an order that the registry does not choose.
+    pub fn documents(self) -> Vec<Document> {
+        let mut taken = BTreeSet::new();
+        let each = self.links.into_iter().map(|((mut name, digest), bytes)| {
+            // None is left out, whatever somebody else called what stands beside it.
+            let hex = digest.split_once(':').map_or("", |(_, hex)| hex).to_owned();
+            while taken.contains(&name) {
+                let stem = name.strip_suffix(".link").unwrap_or(&name);
+                name = format!("{stem}.{hex}.link");
+            }
+            taken.insert(name.clone());
+            Document {
+                name,
+                content: Content(bytes),
+            }
+        });
+        each.collect()
+    }
+
+    fn list(&mut self, descriptor: &Descriptor) {
+        let may_be_evidence = descriptor
+            .artifact_type
+            .as_deref()
+            .is_none_or(|kind| [IN_TOTO, EMPTY].contains(&kind));
+        if may_be_evidence && self.seen.insert(descriptor.digest.clone()) {
+            self.waiting.push_back(Call {
+                path: format!("/v2/{}/manifests/{}", self.repository, descriptor.digest),
+                accept: ACCEPTED,
+                what: What::Evidence(descriptor.digest.clone()),
+            });
+        }
+    }
+
+    /// The next page of a list, of the same list.
+    fn go_on(&mut self, call: &Call, link: &str) -> Result<(), Denial> {
+        let Some(target) = link.split(',').find_map(target_of_next) else {
+            return Ok(());
+        };
+        let start = format!("/v2/{}/referrers/{}?", self.repository, self.subject);
+        let is_plain = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !target.starts_with(&start) || !is_plain || target.len() > 2_000 {
+            return Err(down(call, "its next page is elsewhere"));
+        }
+        self.waiting.push_back(Call {
+            path: target.to_owned(),
+            ..call.clone()
+        });
+        Ok(())
+    }
+
+    fn want(&mut self, call: &Call, artifact: &Artifact) -> Result<(), Denial> {
+        let links = artifact
+            .layers
+            .iter()
+            .filter(|layer| [IN_TOTO, DSSE].contains(&layer.media_type.as_str()));
+        for layer in links {
+            let title = layer.annotations.get(TITLE).filter(|title| is_safe(title));
+            let name = title.map_or_else(|| format!("{}.link", layer.digest.hex()), Clone::clone);
+            if !self.wanted.insert((name.clone(), layer.digest.to_string())) {
+                continue;
+            }
+            self.bytes_left = self.bytes_left.checked_sub(layer.size).ok_or_else(|| {
+                let message = format!("{}: more evidence than `limits.evidence_bytes`", call.path);
+                Denial::new(Kind::Undecided, message)
+            })?;
+            self.waiting.push_back(Call {
+                path: format!("/v2/{}/blobs/{}", self.repository, layer.digest),
+                accept: "*/*",
+                what: What::Link {
+                    name,
+                    digest: layer.digest.clone(),
+                },
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether a registry says that it has no such manifest. What says 404 in other words may be anything.
+fn is_unknown(reply: &Reply) -> bool {
+    // `NOT_FOUND` is Harbor's for a project, and the specification's older one for a manifest.
+    const CODES: [&str; 4] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"];
+    let body: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
+    let code = body.as_ref().and_then(|body| body.pointer("/errors/0/code")?.as_str());
+    reply.status == 404 && code.is_some_and(|code| CODES.contains(&code))
+}
+
+fn down(call: &Call, cause: &str) -> Denial {
+    let message = format!(
+        "no answer from the registry, so nothing is known: {}: {cause}",
+        call.path
+    );
+    Denial::new(Kind::SourceDown, message)
+}
+
+fn bounded(call: &Call, reply: &Reply, most: u64) -> Result<(), Denial> {
+    match reply.status {
+        200 if reply.body.len() as u64 <= most => Ok(()),
+        200 => Err(down(call, "it is too large")),
+        0 => Err(down(
+            call,
+            "it did not answer in time, or with more than the proxy takes",
+        )),
+        status => Err(down(call, &format!("it answered {status}"))),
+    }
+}
+
+fn checked<'d>(call: &Call, reply: &Reply, digest: &'d Digest) -> Result<&'d Digest, Denial> {
+    if digest.is_of(&reply.body) {
+        Ok(digest)
+    } else {
+        Err(down(call, "it sent other bytes than those of that digest"))
+    }
+}
+
+fn manifest(call: &Call, reply: &Reply) -> Result<Manifest, Denial> {
+    Manifest::read(&reply.body).map_err(|cause| down(call, &cause))
+}
+
+/// Whether a title is a path of a link that stays in its folder.
+fn is_safe(title: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.len() <= 255;
+    title.len() <= 1024
+        && title.strip_suffix(".link").is_some()
+        && title.split('/').all(is_part)
+        && !title.contains(|character: char| character == '\\' || character.is_control())
+}
+
+/// The target of a link to the next page (RFC 8288).
+fn target_of_next(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = parameters.split(';').any(|parameter| {
+        let rel = parameter.trim().strip_prefix("rel=");
+        rel.is_some_and(|rel| rel.trim_matches('"').eq_ignore_ascii_case("next"))
+    });
+    is_next.then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNKNOWN: &str = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"x"}]}"#;
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply {
+            status,
+            link: None,
+            body: body.as_bytes().to_owned(),
+        }
+    }
+
+    fn descriptor(content: &str, kind: &str) -> String {
+        let (digest, size) = (Digest::of(content.as_bytes()), content.len());
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
+    }
+
+    fn begun(limits: Limits) -> (Collection, Vec<Call>) {
+        let mut collection = Collection::new("a", Digest::of(b"image"), limits);
+        let calls = std::iter::from_fn(|| collection.next_call().unwrap()).collect();
+        (collection, calls)
+    }
+
+    fn evidence(link: &str, subject: &str) -> String {
+        let (config, layer) = (descriptor("{}", EMPTY), descriptor(link, IN_TOTO));
+        let subject = descriptor(subject, "t");
+        format!(r#"{{"artifactType":"{IN_TOTO}","config":{config},"layers":[{layer}],"subject":{subject}}}"#)
+    }
+
+    #[test]
+    fn a_registry_that_has_nothing() {
+        let (mut collection, calls) = begun(Limits::default());
+        assert_eq!(calls.len(), 3);
+        for call in &calls {
+            assert!(!collection.is_complete());
+            collection.take(call, reply(404, UNKNOWN)).unwrap();
+        }
+        assert!(collection.is_complete() && collection.documents().is_empty());
+    }
+
+    #[test]
+    fn links_of_the_image_and_of_no_other() {
+        let (mine, others) = (evidence("link", "image"), evidence("other", "another image"));
+        let listed = [&mine, &others].map(|manifest| descriptor(manifest, "t")).join(",");
+        let (mut collection, calls) = begun(Limits::default());
+        let list = format!(r#"{{"manifests":[{listed}]}}"#);
+        // Listed twice, they are fetched once.
+        collection.take(&calls[0], reply(200, &list)).unwrap();
+        collection.take(&calls[1], reply(200, &list)).unwrap();
+        collection.take(&calls[2], reply(404, UNKNOWN)).unwrap();
+        for manifest in [&mine, &others] {
+            let call = collection.next_call().unwrap().unwrap();
+            collection.take(&call, reply(200, manifest)).unwrap();
+        }
+        let call = collection.next_call().unwrap().unwrap();
+        assert_eq!(call.path, format!("/v2/a/blobs/{}", Digest::of(b"link")));
+        assert!(collection.take(&call, reply(200, "lunk")).is_err());
+        collection.take(&call, reply(200, "link")).unwrap();
+        assert!(collection.is_complete());
+        let documents = collection.documents();
+        assert_eq!(documents.len(), 1);
+        assert_eq!(documents[0].content.0, b"link");
+    }
+
+    #[test]
+    fn what_is_no_answer() {
+        let (image, index) = (evidence("link", "image"), r#"{"manifests":[]}"#.to_owned());
+        let large = " ".repeat(BYTES + 1);
+        for at in 0..3 {
+            // Lists are indexes, and cosign's tag leads to none.
+            let other = if at == 2 { &index } else { &image };
+            for (status, body) in [
+                (0, ""),
+                (200, ""),
+                (200, "{}"),
+                (200, other.as_str()),
+                (200, &large),
+                (206, &index),
+                (302, ""),
+                (401, ""),
+                (500, ""),
+            ] {
+                let (mut collection, calls) = begun(Limits::default());
+                let denial = collection.take(&calls[at], reply(status, body)).unwrap_err();
+                assert_eq!(denial.kind, Kind::SourceDown, "{at} {status}");
+            }
+            let (mut collection, calls) = begun(Limits::default());
+            // Of the referrers API any words will do.
+            assert_eq!(collection.take(&calls[at], reply(404, "<html>")).is_ok(), at == 0);
+        }
+    }
+
+    #[test]
+    fn pages_stay_in_their_list() {
+        let subject = Digest::of(b"image");
+        let here = format!("/v2/a/referrers/{subject}?n=2");
+        for (target, follows) in [
+            (here.as_str(), true),
+            ("/v2/b/referrers/x?n=2", false),
+            ("http://elsewhere/v2/", false),
+            ("//elsewhere/v2/", false),
+        ] {
+            let (mut collection, calls) = begun(Limits::default());
+            let page = Reply {
+                link: Some(format!(r#"<{target}>; rel="next""#)),
+                ..reply(200, r#"{"manifests":[]}"#)
+            };
+            assert_eq!(collection.take(&calls[0], page).is_ok(), follows, "{target}");
+            assert_eq!(collection.next_call().unwrap().is_some(), follows, "{target}");
+        }
+    }
+
+    #[test]
+    fn bounds() {
+        let mut few = Collection::new(
+            "a",
+            Digest::of(b"image"),
+            Limits {
+                fetches: 2,
+                ..Limits::default()
+            },
+        );
+        assert!(few.next_call().is_ok() && few.next_call().is_ok() && few.next_call().is_err());
+        let limits = Limits {
+            evidence_bytes: 3,
+            ..Limits::default()
+        };
+        let (mut collection, calls) = begun(limits);
+        let denial = collection
+            .take(&calls[2], reply(200, &evidence("link", "image")))
+            .unwrap_err();
+        assert_eq!(denial.kind, Kind::Undecided);
+    }
+}

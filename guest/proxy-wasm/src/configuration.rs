@@ -1,0 +1,307 @@
+//! The plugin's configuration: which repositories are governed, whose word is taken, and how much may be fetched.
+
+use std::collections::BTreeMap;
+
+use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::signature::Pure;
+use linkgate_verifier::verdict::Code;
+use linkgate_verifier::verify;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::Digest;
+use crate::manifest::OneReading;
+use crate::pattern::Pattern;
+
+/// What an operator decided.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// The registry, as the proxy reaches it.
+    pub registry: Registry,
+    /// What becomes of repositories that no pattern governs.
+    pub ungoverned: Ungoverned,
+    /// How long is remembered what was decided.
+    pub cache: Cache,
+    /// How much one pull may cost.
+    pub limits: Limits,
+    /// The names that the layout has for an image; any if there is none.
+    pub subject: Vec<String>,
+    /// SHA-256 of the text of the configuration: what was decided by another one is another's decision.
+    pub fingerprint: [u8; 32],
+    governed: Vec<Pattern>,
+    layout: Content,
+    trust: Trust,
+    parameters: BTreeMap<String, String>,
+    options: Options,
+}
+
+/// A registry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// The proxy's name for where it is.
+    pub cluster: String,
+    /// The host that requests name.
+    pub authority: String,
+    /// How patterns and messages write it; the authority if it is not given.
+    #[serde(default)]
+    pub name: String,
+    /// The header `authorization` of what the filter itself asks. A client's is never used for that.
+    #[serde(default)]
+    pub authorization: Option<String>,
+}
+
+/// What becomes of what no pattern governs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ungoverned {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// Pulls of it pass.
+    Allow,
+}
+
+/// How long decisions are remembered.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// An accepted image, and its blobs; never longer than its verdict holds.
+    pub accepted_seconds: u32,
+    /// A refused one.
+    pub refused_seconds: u32,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            accepted_seconds: 300,
+            refused_seconds: 5,
+        }
+    }
+}
+
+/// How much one pull may cost.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// From request to decision.
+    pub milliseconds: u32,
+    /// Requests to the registry.
+    pub fetches: u32,
+    /// Bytes of links and sublayouts, together.
+    pub evidence_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            milliseconds: 10_000,
+            fetches: 256,
+            evidence_bytes: 16 << 20,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    registry: Registry,
+    repositories: Vec<String>,
+    #[serde(default)]
+    ungoverned: Ungoverned,
+    layout: serde_json::Value,
+    #[serde(default)]
+    owners: Vec<Key>,
+    #[serde(default)]
+    functionaries: Vec<NamedKey>,
+    #[serde(default)]
+    subject: Vec<String>,
+    #[serde(default)]
+    subject_steps: Vec<String>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    strict: bool,
+    #[serde(default)]
+    cache: Cache,
+    #[serde(default)]
+    limits: Limits,
+}
+
+impl Configuration {
+    /// Reads the plugin's configuration, and tries its layout and keys. `now` is in seconds since 1970.
+    pub fn read(text: &[u8], now: i64) -> Result<Self, String> {
+        let form = |error: serde_json::Error| format!("not of the documented form: {error}");
+        let _: OneReading<false> = serde_json::from_slice(text).map_err(form)?;
+        let written: Written = serde_json::from_slice(text).map_err(form)?;
+        let mut registry = written.registry;
+        if registry.name.is_empty() {
+            registry.name.clone_from(&registry.authority);
+        }
+        if registry.cluster.is_empty() || registry.authority.is_empty() {
+            return Err("`registry`: `cluster` and `authority` must not be empty".to_owned());
+        }
+        if written.repositories.is_empty() {
+            return Err("`repositories` is empty: it governs nothing".to_owned());
+        }
+        let limits = written.limits;
+        if limits.milliseconds == 0 || limits.fetches == 0 {
+            return Err("`limits`: `milliseconds` and `fetches` must not be 0".to_owned());
+        }
+        let patterns: Result<Vec<_>, String> = written.repositories.iter().map(|text| Pattern::new(text)).collect();
+        let trust = match (written.owners, written.functionaries) {
+            (owners, functionaries) if !owners.is_empty() && functionaries.is_empty() => Trust::SignedBy(owners),
+            (owners, functionaries) if owners.is_empty() && !functionaries.is_empty() => Trust::Asserted(functionaries),
+            _ => return Err("either `owners` or `functionaries` must be given: whose word is taken?".to_owned()),
+        };
+        let read = Self {
+            registry,
+            ungoverned: written.ungoverned,
+            cache: written.cache,
+            limits,
+            subject: written.subject,
+            fingerprint: Sha256::digest(text).into(),
+            governed: patterns.map_err(|error| format!("`repositories`: {error}"))?,
+            layout: layout(written.layout)?,
+            trust,
+            parameters: written.parameters,
+            options: Options {
+                strict: written.strict,
+                subject_steps: written.subject_steps,
+                summary_link: false,
+            },
+        };
+        read.tried(now)?;
+        Ok(read)
+    }
+
+    /// `REGISTRY/REPOSITORY`
+    pub fn image(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.registry.name)
+    }
+
+    /// Whether a pattern governs a repository.
+    pub fn governs(&self, repository: &str) -> bool {
+        let name = self.image(repository);
+        self.governed.iter().any(|pattern| pattern.matches(&name))
+    }
+
+    /// The question about subjects. `{IMAGE_NAME}` and `{IMAGE_DIGEST}` in values of parameters are filled in.
+    pub fn request(&self, image: &str, digest: &Digest, subjects: Vec<Subject>, now: i64) -> Request {
+        let fill = |value: &String| {
+            let parts = value
+                .split("{IMAGE_NAME}")
+                .map(|part| part.replace("{IMAGE_DIGEST}", &digest.to_string()));
+            parts.collect::<Vec<_>>().join(image)
+        };
+        Request {
+            layout: self.layout.clone(),
+            trust: self.trust.clone(),
+            documents: Vec::new(),
+            inspections: Vec::new(),
+            parameters: self
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), fill(value)))
+                .collect(),
+            subjects,
+            options: self.options.clone(),
+            now,
+        }
+    }
+
+    /// A layout that could never accept anything is an error now, and not at the first pull. One that expired rejects.
+    fn tried(&self, now: i64) -> Result<(), String> {
+        let request = self.request("registry.example/app", &Digest::of(b""), Vec::new(), now);
+        let plan = verify::plan(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
+        if let Some(inspection) = plan.inspections.first() {
+            return Err(format!(
+                "`layout`: it has the inspection `{}`, and a proxy runs no commands",
+                inspection.name
+            ));
+        }
+        let verdict =
+            verify::verify(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
+        let is_broken = |code: Code| matches!(code, Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid);
+        match verdict.findings.iter().find(|finding| is_broken(finding.code)) {
+            Some(finding) => Err(format!("`layout`: {}", finding.message)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `{"text": ".."}`, `{"base64": ".."}`, or the layout's envelope itself.
+fn layout(written: serde_json::Value) -> Result<Content, String> {
+    let object = written.as_object().ok_or("`layout` is no object")?;
+    if object.contains_key("text") || object.contains_key("base64") {
+        return serde_json::from_value(written).map_err(|error| format!("`layout`: {error}"));
+    }
+    Ok(Content(written.to_string().into_bytes()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    pub(crate) fn written() -> Value {
+        let key = json!({"keytype": "ed25519", "scheme": "ed25519",
+            "keyval": {"public": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"}});
+        json!({
+            "registry": {"cluster": "registry", "authority": "r.example"},
+            "repositories": ["r.example/web/**"],
+            "layout": {"_type": "layout", "expires": "2030-01-01T00:00:00Z", "inspect": [],
+                "steps": [{"name": "build", "pubkeys": ["bob"], "expected_products": [["ALLOW", "{a}"]]}]},
+            "functionaries": [{"label": "bob", "key": key}],
+            "parameters": {"a": "{IMAGE_NAME}"},
+        })
+    }
+
+    pub(crate) fn read(written: &Value) -> Result<Configuration, String> {
+        Configuration::read(written.to_string().as_bytes(), 1_790_000_000)
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let sound = read(&written()).unwrap();
+        assert!(sound.governs("web/app") && !sound.governs("other/app"));
+        assert_eq!(sound.ungoverned, Ungoverned::Deny);
+        for (pointer, member, value, said) in [
+            ("", "mode", json!("warn"), "unknown field `mode`"),
+            ("/registry", "tls", json!(true), "unknown field `tls`"),
+            ("/registry", "cluster", json!(""), "must not be empty"),
+            ("", "repositories", json!([]), "governs nothing"),
+            ("", "repositories", json!(["R/a"]), "other characters"),
+            ("", "ungoverned", json!("warn"), "warn"),
+            ("", "functionaries", json!([]), "whose word"),
+            ("", "layout", json!("x"), "no object"),
+            ("", "layout", json!({"text": "x", "base64": "eA=="}), "`layout`"),
+            ("", "layout", json!({"text": "x"}), "`layout`"),
+            (
+                "",
+                "parameters",
+                json!({"b": ""}),
+                "no value is given for the parameter `{a}`",
+            ),
+            ("", "subject_steps", json!(["ship"]), "is no step"),
+            (
+                "/layout",
+                "inspect",
+                json!([{"name": "untar", "run": ["tar"]}]),
+                "runs no commands",
+            ),
+            ("", "limits", json!({"fetches": 0}), "must not be 0"),
+            ("", "cache", json!({"seconds": 1}), "unknown field"),
+        ] {
+            let mut changed = written();
+            changed.pointer_mut(pointer).unwrap()[member] = value;
+            let error = read(&changed).unwrap_err();
+            assert!(error.contains(said), "{said}: {error}");
+        }
+        let twice = written()
+            .to_string()
+            .replacen('{', r#"{"strict":true,"strict":false,"#, 1);
+        assert!(Configuration::read(twice.as_bytes(), 0).is_err());
+    }
+}

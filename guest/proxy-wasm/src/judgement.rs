@@ -1,0 +1,166 @@
+//! The verifier's word on an image.
+
+use linkgate_verifier::request::{Document, Request, Subject};
+use linkgate_verifier::signature::Pure;
+use linkgate_verifier::verdict::{Answer, Code, Decision, Verdict};
+use linkgate_verifier::verify;
+
+use crate::configuration::Configuration;
+use crate::denial::{Denial, Kind};
+use crate::digest::Digest;
+
+/// What was decided, and the earliest second at which it could become something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Accepted, or why not.
+    pub result: Result<(), Denial>,
+    /// In seconds since 1970.
+    pub valid_until: Option<i64>,
+}
+
+/// Judges an image: it is accepted as itself or, an index, when every one of its manifests is.
+pub fn judge(
+    configuration: &Configuration,
+    image: &str,
+    digest: &Digest,
+    children: &[Digest],
+    documents: Vec<Document>,
+    now: i64,
+) -> Judgement {
+    let is_empty = documents.is_empty();
+    let request = Request {
+        documents,
+        ..configuration.request(image, digest, Vec::new(), now)
+    };
+    let mut answer = named(configuration, &request, std::slice::from_ref(digest));
+    if !children.is_empty() && is_unknown_subject(&answer) {
+        answer = named(configuration, &request, children);
+    }
+    let place = format!("{image}@{digest}");
+    match answer {
+        Ok(verdict) => Judgement {
+            valid_until: verdict.valid_until,
+            result: result(configuration, &verdict, is_empty)
+                .map_err(|cause| Denial::new(Kind::Rejected, format!("{place}: reject: {cause}"))),
+        },
+        Err(undecided) => {
+            let message = format!("{place}: undecided: {}: {}", undecided.code.name(), undecided.message);
+            Judgement {
+                result: Err(Denial::new(Kind::Undecided, message)),
+                valid_until: None,
+            }
+        }
+    }
+}
+
+fn result(configuration: &Configuration, verdict: &Verdict, is_empty: bool) -> Result<(), String> {
+    if verdict.decision == Decision::Accept {
+        // A file that the last step took over could have the image's name, and other bytes than the image.
+        let is_made = verdict.subjects.iter().all(|found| found.list == "products");
+        return if configuration.subject.is_empty() || is_made {
+            Ok(())
+        } else {
+            Err(
+                "the last step did not make it, only passed it on: name the step that makes it in `subject_steps`"
+                    .to_owned(),
+            )
+        };
+    }
+    let first = verdict.findings.first();
+    let cause = first.map_or("it falls short", |finding| finding.message.as_str());
+    Err(if is_empty {
+        format!("there is no link about it in the registry: {cause}")
+    } else {
+        cause.to_owned()
+    })
+}
+
+/// The verifier's answer about subjects under the names that the configuration has for an image. Where it has several, it
+/// is asked first under which name the chain knows each, and then about just those that the configuration has.
+fn named(configuration: &Configuration, request: &Request, digests: &[Digest]) -> Answer {
+    let ask = |subjects: Vec<Subject>| {
+        let request = Request {
+            subjects,
+            ..request.clone()
+        };
+        verify::verify(&request, &mut Pure)
+    };
+    let known = configuration.subject.as_slice();
+    let called = |name: Option<&String>| {
+        let each = digests.iter().map(|digest| subject(digest, name));
+        each.collect::<Vec<_>>()
+    };
+    match known {
+        [] => ask(called(None)),
+        [only] => ask(called(Some(only))),
+        [first, ..] => {
+            let verdict = ask(called(None))?;
+            let found = |at: usize| {
+                let of_it = verdict.subjects.iter().find(|found| found.subject == at as u64);
+                of_it.map(|found| &found.artifact).filter(|name| known.contains(name))
+            };
+            let each = digests.iter().enumerate();
+            let named = each.map(|(at, digest)| subject(digest, Some(found(at).unwrap_or(first))));
+            ask(named.collect())
+        }
+    }
+}
+
+fn subject(digest: &Digest, name: Option<&String>) -> Subject {
+    Subject {
+        name: name.cloned(),
+        digests: [(digest.algorithm().to_owned(), digest.hex().to_owned())].into(),
+    }
+}
+
+/// Whether all that is wrong is that the chain made other artifacts.
+fn is_unknown_subject(answer: &Answer) -> bool {
+    answer.as_ref().is_ok_and(|verdict| {
+        let mut findings = verdict.findings.iter();
+        !verdict.findings.is_empty()
+            && verdict.omitted == 0
+            && findings.all(|finding| finding.code == Code::SubjectNotFound)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::tests::{read, written};
+    use linkgate_verifier::request::Content;
+    use serde_json::json;
+
+    #[test]
+    fn nothing_but_an_accept_passes() {
+        let digest = Digest::of(b"image");
+        let ask = |configuration: &Configuration, documents| {
+            judge(
+                configuration,
+                "r.example/web/app",
+                &digest,
+                &[],
+                documents,
+                1_790_000_000,
+            )
+            .result
+        };
+        let sound = read(&written()).unwrap();
+        let denial = ask(&sound, Vec::new()).unwrap_err();
+        assert_eq!(denial.kind, Kind::Rejected);
+        assert!(denial.message.contains("no link about it"), "{denial:?}");
+        // The same document twice is no request, so nothing is known.
+        let document = || Document {
+            name: "a.link".to_owned(),
+            content: Content(b"{}".to_vec()),
+        };
+        let denial = ask(&sound, vec![document(), document()]).unwrap_err();
+        assert_eq!(denial.kind, Kind::Undecided);
+        // A layout that asks for nothing holds, and says that it made nothing.
+        let mut changed = written();
+        changed["layout"]["steps"] = json!([]);
+        changed["parameters"] = json!({});
+        if let Ok(empty) = read(&changed) {
+            assert!(ask(&empty, Vec::new()).is_err());
+        }
+    }
+}

@@ -1,0 +1,454 @@
+"""Envoy with the verifier in it, by policies/envoy/filter: skopeo pulls through it what the chain made, and nothing else."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import POLICIES
+from engine import Engine, free_port, listens, program, run
+from images import Image, Pushed
+from supply import PATIENCE, binary
+from test_envoy import CLIENT, Proxy
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The filter: FILTER, or what the binary under test holds."""
+    if path := os.environ.get("FILTER"):
+        return Path(path).resolve(strict=True)
+    path = tmp_path_factory.mktemp("filter") / "verifier.proxy.wasm"
+    run(binary(), "component", "--format", "proxy-wasm", "-o", path, cwd=path.parent)
+    return path
+
+
+class Filter(Proxy):
+    """An Envoy with the filter."""
+
+    admin: int
+
+    def stats(self) -> dict[str, int]:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"http://127.0.0.1:{self.admin}/stats?filter=linkgate", timeout=PATIENCE
+        ) as reply:
+            lines = reply.read().decode().splitlines()
+        found = (re.fullmatch(r"wasmcustom\.linkgate_(\w+): (\d+)", line) for line in lines)
+        return {match[1]: int(match[2]) for match in found if match}
+
+
+def configured(images: Pushed, **changes: Any) -> dict[str, Any]:
+    """The plugin's configuration for the images of the tests."""
+    chain = images.chain
+    [owner] = chain.keys.in_layout("owner").values()
+    return json.loads((POLICIES / "envoy/filter/plugin.json").read_text()) | {
+        "registry": {"cluster": "registry", "authority": chain.registry.host},
+        "repositories": [f"{chain.registry.host}/web/**", f"{chain.registry.host}/many/**"],
+        "subject": ["image", "amd64.json", "arm64.json"],
+        "layout": json.loads((chain.supply.policies / "root.layout").read_text()),
+        "owners": [owner],
+        "cache": {"refused_seconds": 0},
+    } | changes
+
+
+@pytest.fixture(scope="module")
+def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_path_factory: pytest.TempPathFactory):
+    """Starts an Envoy with the filter before a registry."""
+
+    def start(port: int | None = None, text: str | None = None, **changes: Any) -> Filter:
+        folder, listen, admin = tmp_path_factory.mktemp("filter"), free_port(), free_port()
+        bootstrap = yaml.safe_load((POLICIES / "envoy/filter/envoy.yaml").read_text())
+        bootstrap["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}}
+        resources = bootstrap["static_resources"]
+        [listener] = resources["listeners"]
+        listener["address"]["socket_address"]["port_value"] = listen
+        [chain] = listener["filter_chains"]
+        plugin = chain["filters"][0]["typed_config"]["http_filters"][0]["typed_config"]["config"]
+        plugin["vm_config"]["code"]["local"]["filename"] = str(module)
+        plugin["configuration"]["value"] = text or json.dumps(configured(images, **changes))
+        [endpoints] = resources["clusters"][0]["load_assignment"]["endpoints"]
+        [endpoint] = endpoints["lb_endpoints"]
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port or images.chain.registry.port
+        (folder / "envoy.yaml").write_text(yaml.safe_dump(bootstrap))
+        command = [program("envoy"), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
+        engine = engines(command, folder, "envoy", lambda: listens(listen))
+        proxy = Filter(engine, listen, folder)
+        proxy.admin = admin
+        return proxy
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def envoy(before: Callable[..., Filter]) -> Filter:
+    return before()
+
+
+@pytest.fixture(scope="module")
+def indexes(images: Pushed) -> dict[str, Image]:
+    """Of two platforms: an index that is a product, one whose manifests are, and one of whose manifests one is."""
+    chain = images.chain
+    return {
+        "itself": chain.make("itself", "amd64", "arm64"),
+        "each": chain.make("each", "amd64", "arm64", repository="many/app", manifests=("amd64", "arm64")),
+        "one": chain.make("one", "amd64", "arm64", repository="many/app", manifests=("amd64",)),
+    }
+
+
+# What is good arrives.
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_a_good_image_arrives(envoy: Filter, images: Pushed, by: str) -> None:
+    good = images.good
+    assert envoy.pull(good, f":{good.tag}" if by == "tag" else f"@{good.digest}") == good.blobs
+
+
+@pytest.mark.parametrize("which", ["itself", "each"])
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_a_good_index_arrives_with_all_of_it(envoy: Filter, indexes: dict[str, Image], which: str, by: str) -> None:
+    index = indexes[which]
+    assert envoy.pull(index, f":{index.tag}" if by == "tag" else f"@{index.digest}") == index.blobs
+
+
+def test_head_tells_what_get_brings(envoy: Filter, images: Pushed) -> None:
+    head = envoy.ask(f"/v2/{images.good.repository}/manifests/{images.good.tag}", "HEAD")
+    assert (head.status, head.headers["docker-content-digest"]) == (200, images.good.digest)
+    head = envoy.ask(f"/v2/{images.tampered.repository}/manifests/{images.tampered.tag}", "HEAD")
+    assert (head.status, head.body) == (403, b"")
+
+
+# What is not good does not, and its client says why.
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+@pytest.mark.parametrize(("which", "why"), [("tampered", "it is not what this chain made"), ("unknown", "no link")])
+def test_what_nobody_made_is_refused(envoy: Filter, images: Pushed, which: str, why: str, by: str) -> None:
+    image = getattr(images, which)
+    said = envoy.pull(image, f":{image.tag}" if by == "tag" else f"@{image.digest}", code=1)
+    assert f"denied: linkgate: {image}: reject: " in said
+    assert why in said
+
+
+def test_an_index_with_a_manifest_by_nobody_is_refused(envoy: Filter, indexes: dict[str, Image]) -> None:
+    index = indexes["one"]
+    assert envoy.manifest(index.repository, index.digest).status == 403
+
+
+def test_a_tag_of_nothing(envoy: Filter, images: Pushed) -> None:
+    reply = envoy.manifest(images.good.repository, "nothing")
+    assert (reply.status, reply.error.partition(":")[0]) == (404, "MANIFEST_UNKNOWN")
+
+
+def test_a_repository_that_nothing_governs(before: Callable[..., Filter], envoy: Filter, images: Pushed) -> None:
+    elsewhere = images.chain.make("good", repository="elsewhere/app")
+    reply = envoy.manifest(elsewhere.repository, elsewhere.tag)
+    assert reply.status == 403
+    assert "no policy governs it" in reply.error
+    assert before(ungoverned="allow").pull(elsewhere, f":{elsewhere.tag}") == elsewhere.blobs
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/web/app/manifest%73/%67ood",
+        "/v2/web//app/manifests/good",
+        "/v2/other/../web/app/manifests/good",
+    ],
+)
+def test_paths_that_mean_a_plain_one(envoy: Filter, path: str) -> None:
+    """Envoy makes one path of them, and that is judged and forwarded."""
+    assert envoy.ask(path).status in (200, 403)
+    assert envoy.ask(path.replace("good", "tampered").replace("%67ood", "tampered")).status == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/_catalog",
+        "/v2/web/app/tags/list",
+        "/v2/web/app/manifests/good?x=y",
+        "/v2/web/app/manifests/good/",
+        "/v2/web/app/manifests/good;x",
+        "/v2/web/app/manifests/sha256%3a00",
+        "/v2/web%2fapp/manifests/good",
+        "/v2/web/app/blobs/uploads/",
+        "/v1/",
+    ],
+)
+def test_paths_that_do_not_pass(envoy: Filter, path: str) -> None:
+    assert envoy.ask(path).status in (400, 403, 404)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])
+def test_nothing_is_pushed(envoy: Filter, images: Pushed, method: str) -> None:
+    before = len(images.chain.registry.requests(CLIENT))
+    assert envoy.ask("/v2/web/app/manifests/good", method, Content_Length="0").status == 405
+    assert len(images.chain.registry.requests(CLIENT)) == before
+
+
+def test_the_ping_passes(envoy: Filter) -> None:
+    assert (envoy.ask("/v2/").status, envoy.ask("/v2/", "HEAD").status) == (200, 200)
+
+
+def test_blobs_pass_with_their_image_only(before: Callable[..., Filter], images: Pushed) -> None:
+    """Of a configuration that was not yet asked anything."""
+    envoy, good, tampered = before(), images.good, images.tampered
+    layers = {image.tag: json.loads(image.manifest)["layers"][0]["digest"] for image in (good, tampered)}
+    asked = {tag: f"/v2/{good.repository}/blobs/{layer}" for tag, layer in layers.items()}
+    for path in asked.values():
+        reply = envoy.ask(path)
+        assert reply.status == 403
+        assert "pull its manifest first" in reply.error
+    assert envoy.manifest(tampered.repository, tampered.tag).status == 403
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    assert envoy.ask(asked[good.tag]).body == good.blob(layers[good.tag])
+    assert envoy.ask(asked[tampered.tag]).status == 403
+    # Blobs are by repository: no other one is read by way of this one.
+    assert envoy.ask(f"/v2/web/other/blobs/{layers[good.tag]}").status == 403
+
+
+# What was decided on is what is delivered.
+
+
+def test_a_tag_is_pinned(envoy: Filter, images: Pushed) -> None:
+    good, registry = images.good, images.chain.registry
+    before = len(registry.requests(CLIENT))
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    assert registry.requests(CLIENT)[before:] == [f"GET /v2/{good.repository}/manifests/{good.digest}"]
+
+
+def test_a_tag_that_moves_while_it_is_pulled(envoy: Filter, images: Pushed) -> None:
+    good, tampered, registry = images.good, images.tampered, images.chain.registry
+    registry.tag("moves", good.manifest)
+    done = threading.Event()
+
+    def move() -> None:
+        while not done.is_set():
+            for image in (tampered, good):
+                registry.move("moves", image.digest)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        replies = [envoy.manifest(good.repository, "moves") for _ in range(300)]
+    finally:
+        done.set()
+        mover.join()
+    assert {reply.status for reply in replies} <= {200, 403, 503}
+    assert {reply.body for reply in replies if reply.status == 200} <= {good.manifest}
+
+
+# A registry that fails, or lies.
+
+Answer = tuple[int, bytes] | None
+
+
+class Liar(http.server.ThreadingHTTPServer):
+    """Passes questions on to the registry, unless it is told what to answer."""
+
+    daemon_threads = True
+
+    def __init__(self, registry: str) -> None:
+        self.registry = registry
+        # By what a path holds: how often it is answered rightly before, and the answer, or nothing for a long time.
+        self.answers: dict[str, tuple[int, Answer]] = {}
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), Lies)
+
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+
+class Lies(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Liar
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        for part, (after, answer) in self.server.answers.items():
+            if part not in self.path:
+                continue
+            if after:
+                self.server.answers[part] = after - 1, answer
+                continue
+            if answer is None:
+                time.sleep(3)
+                self.close_connection = True
+                return
+            self.say(*answer)
+            return
+        request = urllib.request.Request(f"http://{self.server.registry}{self.path}", method=self.command)
+        request.add_header("Accept", self.headers.get("Accept", "*/*"))
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as reply:
+                self.say(reply.status, reply.read(), reply.headers.get("Content-Type"))
+        except urllib.error.HTTPError as error:
+            self.say(error.code, error.read())
+
+    do_HEAD = do_GET
+
+    def say(self, status: int, body: bytes, kind: str | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind or "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:
+            # Envoy hangs up on who says too much.
+            pass
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def liar(images: Pushed) -> Iterator[Liar]:
+    with Liar(images.chain.registry.host) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def lied_to(before: Callable[..., Filter]) -> Callable[..., Filter]:
+    # What is not believed for long is asked again.
+    limits, cache = {"milliseconds": 1_000}, {"accepted_seconds": 1, "refused_seconds": 0}
+    return lambda liar, **changes: before(liar.port, **{"limits": limits, "cache": cache} | changes)
+
+
+BIG = b" " * (17 << 20)
+
+
+@pytest.mark.parametrize("part", ["/referrers/", "/manifests/sha256-", ".att", "/blobs/", "/manifests/good"])
+def test_a_registry_that_does_not_say_what_it_has(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, part: str
+) -> None:
+    """Nothing is known then: 503, which is told from a refusal, and counted apart from it."""
+    envoy, good = lied_to(liar), images.good
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    time.sleep(1.1)
+    bad: list[Answer] = [(404, b"<html>"), (302, b""), (500, b""), (401, b"{}"), (200, b"{}"), (200, b""), (200, BIG), None]
+    for number, answer in enumerate(bad, 1):
+        liar.answers = {part: (0, answer)}
+        if part == "/referrers/" and answer and answer[0] == 404:
+            # So a registry says that it has no such API.
+            continue
+        begins = time.monotonic()
+        reply = envoy.manifest(good.repository, good.tag)
+        # Of the image itself the registry said something: that it is no manifest.
+        if part == "/manifests/good" and answer in ((200, b"{}"), (200, b"")):
+            assert reply.status == 403
+            continue
+        assert (reply.status, reply.error.partition(":")[0]) == (503, "UNAVAILABLE"), answer
+        assert "nothing is known" in reply.error or "no decision within" in reply.error
+        assert time.monotonic() - begins < 3
+        assert envoy.stats()["source_down"] >= 1, number
+    liar.answers = {}
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+
+
+def test_other_bytes_than_those_of_the_digest(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    """Links, evidence manifests, and the image itself after it was judged."""
+    envoy, good, tampered = lied_to(liar), images.good, images.tampered
+    # At first as the filter asks for it, then as the client gets it.
+    for after in (0, 1):
+        liar.answers = {f"/manifests/{good.digest}": (after, (200, tampered.manifest))}
+        assert envoy.manifest(good.repository, good.digest).status == 503
+        time.sleep(1.1)
+    liar.answers = {}
+    assert envoy.manifest(good.repository, good.digest).body == good.manifest
+
+
+def test_a_registry_that_is_down(before: Callable[..., Filter], images: Pushed) -> None:
+    envoy = before(free_port())
+    assert envoy.manifest(images.good.repository, images.good.tag).status == 503
+
+
+@pytest.mark.parametrize("limits", [{"fetches": 3}, {"evidence_bytes": 100}])
+def test_more_evidence_than_is_allowed(before: Callable[..., Filter], images: Pushed, limits: dict[str, int]) -> None:
+    reply = before(limits=limits).manifest(images.good.repository, images.good.tag)
+    assert (reply.status, reply.error.partition(":")[0]) == (424, "UNAVAILABLE")
+    assert "more evidence than" in reply.error
+
+
+# What is remembered, and for how long.
+
+
+def test_a_digest_is_asked_about_once(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    envoy, good = lied_to(liar, cache={"accepted_seconds": 2}), images.good
+    for _ in range(3):
+        assert envoy.manifest(good.repository, good.digest).body == good.manifest
+    assert sum("/referrers/" in path for path in liar.asked) == 1
+    assert envoy.stats()["cache_hits"] == 2
+    time.sleep(2.1)
+    assert envoy.manifest(good.repository, good.digest).status == 200
+    assert sum("/referrers/" in path for path in liar.asked) == 2
+
+
+def test_nothing_is_believed_longer_than_its_verdict(before: Callable[..., Filter], images: Pushed) -> None:
+    chain, good = images.chain, images.good
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 10))
+    path = chain.supply.layout("short.layout", steps=chain.steps(), expires=ends)
+    envoy = before(layout={"text": path.read_text()})
+    path.unlink()
+    layer = json.loads(good.manifest)["layers"][0]["digest"]
+    asked = f"/v2/{good.repository}/manifests/{good.digest}", f"/v2/{good.repository}/blobs/{layer}"
+    assert [envoy.ask(path).status for path in asked] == [200, 200]
+    time.sleep(11)
+    assert [envoy.ask(path).status for path in asked] == [403, 403]
+
+
+def test_refusals_are_remembered_for_a_short_time(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    envoy, unknown = lied_to(liar, cache={"refused_seconds": 2}), images.unknown
+    for _ in range(3):
+        assert envoy.manifest(unknown.repository, unknown.digest).status == 403
+    assert sum("/referrers/" in path for path in liar.asked) == 1
+    time.sleep(2.1)
+    assert envoy.manifest(unknown.repository, unknown.digest).status == 403
+    assert sum("/referrers/" in path for path in liar.asked) == 2
+
+
+def test_what_is_counted(before: Callable[..., Filter], images: Pushed) -> None:
+    envoy = before()
+    envoy.manifest(images.good.repository, images.good.tag)
+    envoy.manifest(images.tampered.repository, images.tampered.tag)
+    stats = envoy.stats()
+    assert (stats["accepted"], stats["rejected"], stats["source_down"]) == (1, 1, 0)
+
+
+# A configuration that cannot be meant.
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"mode": "warn"}, "unknown field `mode`"),
+        ({"owners": []}, "whose word is taken"),
+        ({"layout": {"text": "x"}}, "`layout`: "),
+        ({"repositories": []}, "it governs nothing"),
+    ],
+)
+def test_a_broken_configuration(before: Callable[..., Filter], changes: dict[str, Any], why: str) -> None:
+    """Envoy does not start with it, and says why."""
+    with pytest.raises(AssertionError, match="does not run") as raised:
+        before(**changes)
+    assert f"linkgate: the plugin's configuration cannot be used: " in str(raised.value)
+    assert why in str(raised.value)
