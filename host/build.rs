@@ -1,5 +1,5 @@
 //! Builds the verifier's packagings for WebAssembly, and leaves them for the host to embed: the component, encoded and
-//! precompiled, and the core module.
+//! precompiled, the core module, and the modules for Envoy and Kubewarden.
 //!
 //! The host's wasmtime has no compiler: what is precompiled here is what runs. The precompilation targets a baseline
 //! processor, so that a binary built on one machine runs on every other of its architecture.
@@ -39,6 +39,10 @@ fn main() -> anyhow::Result<()> {
         "guest/component/Cargo.toml",
         "guest/core-module/src",
         "guest/core-module/Cargo.toml",
+        "guest/kubewarden/src",
+        "guest/kubewarden/Cargo.toml",
+        "guest/proxy-wasm/src",
+        "guest/proxy-wasm/Cargo.toml",
         "guest/runtime/src",
         "guest/runtime/Cargo.toml",
         "wit/verifier.wit",
@@ -59,8 +63,15 @@ fn main() -> anyhow::Result<()> {
     let precompiled =
         precompile(&component, &target()?).map_err(|error| anyhow!("cannot precompile the component: {error:#}"))?;
     fs::write(out.join("verifier.cwasm"), precompiled)?;
-    let module = build_module(&root, &out, "linkgate-core-module", &["--config", SMALL])?;
-    fs::copy(&module, out.join("verifier.core.wasm")).with_context(|| format!("cannot copy {}", module.display()))?;
+    let small: &[&str] = &["--config", SMALL];
+    for (package, options, file) in [
+        ("linkgate-core-module", small, "verifier.core.wasm"),
+        ("linkgate-proxy-wasm", &[], "verifier.proxy.wasm"),
+        ("linkgate-kubewarden", &[], "verifier.kubewarden.wasm"),
+    ] {
+        let module = build_module(&root, &out, package, options)?;
+        fs::copy(&module, out.join(file)).with_context(|| format!("cannot copy {}", module.display()))?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, CORE_MODULE, Verifier};
+use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY, Verifier};
 use linkgate_verifier::request::{Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::verdict::Code;
 
@@ -26,9 +26,16 @@ fn it_is_small() {
 }
 
 #[test]
-fn the_core_module_is_one_and_small() {
-    assert_eq!(CORE_MODULE.get(..8), Some(b"\0asm\x01\0\0\0".as_slice()));
-    assert!(CORE_MODULE.len() <= 400_000, "{} bytes", CORE_MODULE.len());
+fn core_modules_are_such_and_small() {
+    // The filter has the standard library and its own reading of manifests; the policy reads Kubernetes' objects.
+    for (module, name, most) in [
+        (CORE_MODULE, "core", 400_000),
+        (KUBEWARDEN_POLICY, "kubewarden", 490_000),
+        (ENVOY_FILTER, "proxy-wasm", 755_000),
+    ] {
+        assert_eq!(module.get(..8), Some(b"\0asm\x01\0\0\0".as_slice()), "{name}");
+        assert!(module.len() <= most, "{name}: {} bytes", module.len());
+    }
 }
 
 /// A request with a document of so many bytes.

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import subprocess
 import threading
 import time
 import urllib.error
@@ -29,7 +30,8 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if path := os.environ.get("FILTER"):
         return Path(path).resolve(strict=True)
     path = tmp_path_factory.mktemp("filter") / "verifier.proxy.wasm"
-    run(binary(), "component", "--format", "proxy-wasm", "-o", path, cwd=path.parent)
+    with path.open("wb") as out:
+        subprocess.run([binary(), "component", "--format", "proxy-wasm"], stdout=out, check=True, timeout=PATIENCE)
     return path
 
 

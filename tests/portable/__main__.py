@@ -3,8 +3,8 @@
     python tests/portable --folder FOLDER ENGINE...     judge, compare, and print a table
     python tests/portable --folder FOLDER --time N --request FILE ENGINE...     time N verifications of a saved request instead
 
-FOLDER has what `tests/run portable` puts there: the program `portable`, the runners and the modules. An engine that is named
-must answer.
+FOLDER has what `tests/run portable` puts there: the program `portable`, the runners and the modules. The environment of Python,
+`venv-python`, is beside it. An engine that is named must answer.
 """
 
 import argparse
@@ -27,6 +27,7 @@ def runners(folder: Path) -> dict[str, list[str]]:
         "v8": ["node", str(HERE / "core.mjs"), *core],
         "node": ["node", str(HERE / "node.mjs")],
         "chromium": ["node", str(HERE / "chromium.mjs")],
+        "python": [str(folder.parent / "venv-python/bin/python"), str(HERE / "python.py"), *core],
         "chicory": ["java", "-Xmx4g", "-cp", f"{folder}/chicory/classes:{folder}/chicory/lib/*", "linkgate.Runner", *core],
     }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::UsageError;
-use crate::runtime::{COMPONENT, CORE_MODULE};
+use crate::runtime::{COMPONENT, CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,10 @@ Examples:
   linkgate component --format core > verifier.core.wasm
       The same verifier, JSON to JSON, for engines that load core modules, such as wazero and V8.
       wit/core-module.md says how it is asked.
+  linkgate component --format proxy-wasm > verifier.proxy.wasm
+      A filter of Envoy that lets images be pulled whose supply chain holds. policies/envoy/filter says how it is set up.
+  linkgate component --format kubewarden > verifier.kubewarden.wasm
+      A policy of Kubewarden that lets objects in whose images' supply chains hold. policies/kubewarden has its settings.
   linkgate component | sha256sum
       The same digest as `linkgate version --verbose` prints and receipts hold.";
 
@@ -32,6 +36,10 @@ enum Format {
     Component,
     /// A core module that is asked in JSON.
     Core,
+    /// A filter of Envoy, before an OCI registry.
+    ProxyWasm,
+    /// A policy of Kubewarden.
+    Kubewarden,
 }
 
 impl Format {
@@ -39,6 +47,8 @@ impl Format {
         match self {
             Self::Component => COMPONENT,
             Self::Core => CORE_MODULE,
+            Self::ProxyWasm => ENVOY_FILTER,
+            Self::Kubewarden => KUBEWARDEN_POLICY,
         }
     }
 
@@ -47,6 +57,8 @@ impl Format {
         match self {
             Self::Component => "linkgate component > verifier.wasm",
             Self::Core => "linkgate component --format core > verifier.core.wasm",
+            Self::ProxyWasm => "linkgate component --format proxy-wasm > verifier.proxy.wasm",
+            Self::Kubewarden => "linkgate component --format kubewarden > verifier.kubewarden.wasm",
         }
     }
 }
