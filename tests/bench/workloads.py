@@ -39,8 +39,9 @@ class Party:
         return json.dumps({"signatures": signatures, "signed": signed}, indent=1, sort_keys=True)
 
 
-def chain(folder, steps, artifacts, threshold):
-    """Each step takes what the one before made, and rewrites a tenth of it."""
+def chain(folder, steps, artifacts, threshold, first=None):
+    """Each step takes what the one before made, and rewrites a tenth of it. `first` are the bytes of the first artifact, which
+    is made once."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "links").mkdir(parents=True)
     paths = [f"src/package{number // 100:04}/file{number:06}.c" for number in range(artifacts)]
@@ -52,6 +53,8 @@ def chain(folder, steps, artifacts, threshold):
             path: {"sha256": digest(at, path)} if not materials or number % 10 == at else materials[path]
             for number, path in enumerate(paths)
         }
+        if first is not None:
+            products[paths[0]] = {"sha256": hashlib.sha256(first).hexdigest()}
         parties = [Party(f"{name}-{number}") for number in range(threshold)]
         for party in parties:
             keys[party.keyids[0]] = party.form

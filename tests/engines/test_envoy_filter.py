@@ -67,7 +67,9 @@ def configured(images: Pushed, **changes: Any) -> dict[str, Any]:
 def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_path_factory: pytest.TempPathFactory):
     """Starts an Envoy with the filter before a registry."""
 
-    def start(port: int | None = None, text: str | None = None, **changes: Any) -> Filter:
+    def start(
+        port: int | None = None, text: str | None = None, code: Path = module, idle: str = "20s", **changes: Any
+    ) -> Filter:
         folder, listen, admin = tmp_path_factory.mktemp("filter"), free_port(), free_port()
         bootstrap = yaml.safe_load((POLICIES / "envoy/filter/envoy.yaml").read_text())
         bootstrap["admin"] = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": admin}}}
@@ -75,8 +77,10 @@ def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_pat
         [listener] = resources["listeners"]
         listener["address"]["socket_address"]["port_value"] = listen
         [chain] = listener["filter_chains"]
-        plugin = chain["filters"][0]["typed_config"]["http_filters"][0]["typed_config"]["config"]
-        plugin["vm_config"]["code"]["local"]["filename"] = str(module)
+        manager = chain["filters"][0]["typed_config"]
+        manager["stream_idle_timeout"] = idle
+        plugin = manager["http_filters"][0]["typed_config"]["config"]
+        plugin["vm_config"]["code"]["local"]["filename"] = str(code)
         plugin["configuration"]["value"] = text or json.dumps(configured(images, **changes))
         [endpoints] = resources["clusters"][0]["load_assignment"]["endpoints"]
         [endpoint] = endpoints["lb_endpoints"]
@@ -389,6 +393,56 @@ def test_more_evidence_than_is_allowed(before: Callable[..., Filter], images: Pu
     reply = before(limits=limits).manifest(images.good.repository, images.good.tag)
     assert (reply.status, reply.error.partition(":")[0]) == (424, "UNAVAILABLE")
     assert "more evidence than" in reply.error
+
+
+def capped(module: bytes, more: int) -> bytes:
+    """The module with a memory that grows by so many pages at most: a maximum written into its memory section."""
+
+    def number(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            byte = module[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 0x80:
+                return value, at
+
+    def written(value: int) -> bytes:
+        out = bytearray()
+        while value >= 0x80:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        return bytes([*out, value])
+
+    at, memory_section = 8, 5
+    while module[at] != memory_section:
+        length, content = number(at + 1)
+        at = content + length
+    length, content = number(at + 1)
+    least, _ = number(content + 2)
+    section = bytes([1, 1]) + written(least) + written(least + more)
+    return module[:at] + bytes([memory_section]) + written(len(section)) + section + module[content + length :]
+
+
+def test_a_trap_lets_nothing_pass(
+    before: Callable[..., Filter], module: Path, liar: Liar, images: Pushed, tmp_path: Path
+) -> None:
+    """An answer that the filter has no memory for ends it: the request that it was asked ends too, and others are judged anew."""
+    code, good = tmp_path / "capped.wasm", images.good
+    # 4 MiB do for the good image.
+    code.write_bytes(capped(module.read_bytes(), 64))
+    envoy = before(liar.port, code=code, idle="3s", cache={"accepted_seconds": 0})
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    liar.answers = {"/referrers/": (0, (200, b" " * (12 << 20)))}
+    begins = time.monotonic()
+    assert envoy.manifest(good.repository, good.tag).status == 503
+    assert time.monotonic() - begins < 10
+    liar.answers = {}
+    statuses = []
+    while time.monotonic() - begins < PATIENCE and statuses[-1:] != [200]:
+        statuses.append(envoy.manifest(good.repository, good.tag).status)
+        time.sleep(0.2)
+    assert statuses[-1] == 200 and set(statuses) <= {200, 503}, statuses
 
 
 # What is remembered, and for how long.

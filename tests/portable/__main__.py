@@ -1,7 +1,8 @@
 """One verdict everywhere: has every engine answer all cases, and compares what they say with the native answers, byte for byte.
 
     python tests/portable --folder FOLDER ENGINE...     judge, compare, and print a table
-    python tests/portable --folder FOLDER --time N --request FILE ENGINE...     time N verifications of a saved request instead
+    python tests/portable --folder FOLDER --time N --request FILE [--image MANIFEST] ENGINE...
+                                                        time N verifications of a saved request instead
 
 FOLDER has what `tests/run portable` puts there: the program `portable`, the runners and the modules. The environment of Python,
 `venv-python`, is beside it. An engine that is named must answer.
@@ -29,8 +30,13 @@ def runners(folder: Path) -> dict[str, list[str]]:
         "chromium": ["node", str(HERE / "chromium.mjs")],
         "python": [str(folder.parent / "venv-python/bin/python"), str(HERE / "python.py"), *core],
         "chicory": ["java", "-Xmx4g", "-cp", f"{folder}/chicory/classes:{folder}/chicory/lib/*", "linkgate.Runner", *core],
+        "kubewarden": ["node", str(HERE / "kubewarden.mjs"), "--module", str(folder / "verifier.kubewarden.wasm")],
+        "envoy": [str(folder.parent / "venv-gate/bin/python"), str(HERE / "envoy.py"), "--module", str(folder / "verifier.proxy.wasm")],
     }
 
+
+# They decide on images by the verifier, and give no verdicts: they are timed alone, where the request is about an image.
+DECIDE = {"kubewarden", "envoy"}
 
 # Their glue reads the request's JSON itself, and says in words of its own why a text is no request.
 READS_JSON = {"node", "chromium"}
@@ -89,21 +95,25 @@ def compare(folder: Path, engines: list[str]) -> int:
     return differences
 
 
-def time(folder: Path, engines: list[str], count: int, request: Path) -> None:
+def time(folder: Path, engines: list[str], count: int, request: Path, image: Path | None) -> None:
     program, case = str(folder / "portable"), str(folder / "timed.jsonl")
     line = json.dumps({"name": request.name, "request": request.read_text(encoding="utf-8")})
     Path(case).write_text(f"{line}\n", encoding="utf-8")
     for signatures in ("none", "host"):
         native = json.loads(run([program, "time", "native", signatures, str(count), case]))["median_us"]
-        print(f"{'native':<28}{signatures:<6}{native / 1000:>8.2f} ms")
+        print(f"{'native':<36}{signatures:<6}{native / 1000:>8.2f} ms")
         for engine in engines:
+            if engine in DECIDE and signatures == "host":
+                continue
             if engine == "wasmtime":
                 said = run([program, "time", "component", signatures, str(count), case])
             else:
-                said = run([*runners(folder)[engine], "--cases", case, "--signatures", signatures, "--time", str(count)])
+                about = ["--image", str(image)] if engine == "envoy" else []
+                command = [*runners(folder)[engine], *about, "--cases", case, "--signatures", signatures]
+                said = run([*command, "--time", str(count)])
             timed = json.loads(said)
             median = timed["median_us"]
-            print(f"{timed['engine']:<28}{signatures:<6}{median / 1000:>8.2f} ms  {median / native:.1f} x native", flush=True)
+            print(f"{timed['engine']:<36}{signatures:<6}{median / 1000:>8.2f} ms  {median / native:.1f} x native", flush=True)
 
 
 def main() -> None:
@@ -111,6 +121,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--time", type=int, metavar="N")
     parser.add_argument("--request", type=Path, metavar="FILE", help="what `linkgate verify --save-request` wrote")
+    parser.add_argument("--image", type=Path, metavar="MANIFEST", help="the manifest that the saved request is about")
     parser.add_argument("engines", nargs="+")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
@@ -121,7 +132,11 @@ def main() -> None:
     if arguments.time:
         if not arguments.request:
             parser.error("--time needs --request")
-        time(folder, arguments.engines, arguments.time, arguments.request)
+        if "envoy" in arguments.engines and not arguments.image:
+            parser.error("envoy needs --image")
+        time(folder, arguments.engines, arguments.time, arguments.request, arguments.image)
+    elif DECIDE & set(arguments.engines):
+        parser.error(f"{', '.join(sorted(DECIDE))} give no verdicts: they are timed alone")
     elif differences := compare(folder, arguments.engines):
         sys.exit(f"{differences} answers differ")
 
