@@ -91,6 +91,8 @@ pub struct Limits {
     pub fetches: u32,
     /// Bytes of links and sublayouts, together.
     pub evidence_bytes: u64,
+    /// For the judgement itself, within those of the decision. Signatures that are not checked by then are not believed.
+    pub judgement_milliseconds: u32,
 }
 
 impl Default for Limits {
@@ -99,6 +101,7 @@ impl Default for Limits {
             milliseconds: 10_000,
             fetches: 256,
             evidence_bytes: 16 << 20,
+            judgement_milliseconds: 2_000,
         }
     }
 }
@@ -146,8 +149,8 @@ impl Configuration {
             return Err("`repositories` is empty: it governs nothing".to_owned());
         }
         let limits = written.limits;
-        if limits.milliseconds == 0 || limits.fetches == 0 {
-            return Err("`limits`: `milliseconds` and `fetches` must not be 0".to_owned());
+        if limits.milliseconds == 0 || limits.fetches == 0 || limits.judgement_milliseconds == 0 {
+            return Err("`limits`: `milliseconds`, `fetches` and `judgement_milliseconds` must not be 0".to_owned());
         }
         let patterns: Result<Vec<_>, String> = written.repositories.iter().map(|text| Pattern::new(text)).collect();
         let trust = match (written.owners, written.functionaries) {

@@ -1,7 +1,10 @@
 //! The verifier's word on an image.
 
+use std::time::Duration;
+
+use linkgate_verifier::key::PublicKey;
 use linkgate_verifier::request::{Document, Request, Subject};
-use linkgate_verifier::signature::Pure;
+use linkgate_verifier::signature::{Checker, Outcome};
 use linkgate_verifier::verdict::{Answer, Code, Decision, Verdict};
 use linkgate_verifier::verify;
 
@@ -18,6 +21,30 @@ pub struct Judgement {
     pub valid_until: Option<i64>,
 }
 
+/// The time, since 1970.
+pub type Clock<'c> = &'c dyn Fn() -> Duration;
+
+/// Leaves signatures to the verifier until its time is over: whoever can write to the registry can attach what takes half a
+/// minute to check, and the proxy's thread waits meanwhile.
+struct Until<'c> {
+    clock: Clock<'c>,
+    end: Duration,
+    milliseconds: u32,
+}
+
+impl Checker for Until<'_> {
+    fn check(&mut self, _: &PublicKey, _: &[u8], _: &[u8]) -> Result<Outcome, String> {
+        if (self.clock)() < self.end {
+            Ok(Outcome::NotHandled)
+        } else {
+            let milliseconds = self.milliseconds;
+            Err(format!(
+                "there was no judgement within {milliseconds} ms (`limits.judgement_milliseconds`)"
+            ))
+        }
+    }
+}
+
 /// Judges an image: it is accepted as itself or, an index, when every one of its manifests is.
 pub fn judge(
     configuration: &Configuration,
@@ -25,16 +52,23 @@ pub fn judge(
     digest: &Digest,
     children: &[Digest],
     documents: Vec<Document>,
-    now: i64,
+    clock: Clock<'_>,
 ) -> Judgement {
     let is_empty = documents.is_empty();
+    let (began, milliseconds) = (clock(), configuration.limits.judgement_milliseconds);
+    let mut until = Until {
+        clock,
+        end: began.saturating_add(Duration::from_millis(milliseconds.into())),
+        milliseconds,
+    };
+    let now = i64::try_from(began.as_secs()).unwrap_or(i64::MAX);
     let request = Request {
         documents,
         ..configuration.request(image, digest, Vec::new(), now)
     };
-    let mut answer = named(configuration, &request, std::slice::from_ref(digest));
+    let mut answer = named(configuration, &request, std::slice::from_ref(digest), &mut until);
     if !children.is_empty() && is_unknown_subject(&answer) {
-        answer = named(configuration, &request, children);
+        answer = named(configuration, &request, children, &mut until);
     }
     let place = format!("{image}@{digest}");
     match answer {
@@ -77,13 +111,13 @@ fn result(configuration: &Configuration, verdict: &Verdict, is_empty: bool) -> R
 
 /// The verifier's answer about subjects under the names that the configuration has for an image. Where it has several, it
 /// is asked first under which name the chain knows each, and then about just those that the configuration has.
-fn named(configuration: &Configuration, request: &Request, digests: &[Digest]) -> Answer {
-    let ask = |subjects: Vec<Subject>| {
+fn named(configuration: &Configuration, request: &Request, digests: &[Digest], until: &mut Until<'_>) -> Answer {
+    let mut ask = |subjects: Vec<Subject>| {
         let request = Request {
             subjects,
             ..request.clone()
         };
-        verify::verify(&request, &mut Pure)
+        verify::verify(&request, until)
     };
     let known = configuration.subject.as_slice();
     let called = |name: Option<&String>| {
@@ -125,6 +159,8 @@ fn is_unknown_subject(answer: &Answer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::configuration::tests::{read, written};
     use linkgate_verifier::request::Content;
@@ -134,14 +170,9 @@ mod tests {
     fn nothing_but_an_accept_passes() {
         let digest = Digest::of(b"image");
         let ask = |configuration: &Configuration, documents| {
-            judge(
-                configuration,
-                "r.example/web/app",
-                &digest,
-                &[],
-                documents,
-                1_790_000_000,
-            )
+            judge(configuration, "r.example/web/app", &digest, &[], documents, &|| {
+                Duration::from_secs(1_790_000_000)
+            })
             .result
         };
         let sound = read(&written()).unwrap();
@@ -161,6 +192,42 @@ mod tests {
         changed["parameters"] = json!({});
         if let Ok(empty) = read(&changed) {
             assert!(ask(&empty, Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn no_signature_is_checked_when_the_time_is_over() {
+        // RFC 8032, section 7.1, test 1: bob's key, and a signature of its over another message.
+        const SIGNATURE: &str = "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b";
+        let link = json!({
+            "signatures": [{"keyid": "bob", "sig": SIGNATURE}],
+            "signed": {"_type": "link", "name": "build", "command": [], "materials": {}, "products": {},
+                "byproducts": {}, "environment": {}},
+        });
+        let document = Document {
+            name: "build.link".to_owned(),
+            content: Content(link.to_string().into_bytes()),
+        };
+        let configuration = read(&written()).unwrap();
+        for (step, kind, said) in [
+            (0, Kind::Rejected, "reject"),
+            (2_000, Kind::Undecided, "no judgement within 2000 ms"),
+        ] {
+            let asked = Cell::new(0);
+            let clock = || Duration::from_millis(1_790_000_000_000 + step * asked.replace(asked.get() + 1));
+            let documents = vec![document.clone()];
+            let denial = judge(
+                &configuration,
+                "r.example/web/app",
+                &Digest::of(b"image"),
+                &[],
+                documents,
+                &clock,
+            );
+            let denial = denial.result.unwrap_err();
+            assert_eq!(denial.kind, kind, "{denial:?}");
+            assert!(denial.message.contains(said), "{denial:?}");
+            assert!(asked.get() >= 2, "no signature was checked");
         }
     }
 }

@@ -250,7 +250,7 @@ impl Stream {
             &digest,
             &manifest.manifests(),
             evidence.documents(),
-            now,
+            &|| self.clock(),
         );
         let taken = self.clock().saturating_sub(before);
         record(
