@@ -1,5 +1,6 @@
 //! The verifier's word on an image.
 
+use linkgate_image::ManifestDigest;
 use linkgate_verifier::request::{Document, Request, Subject};
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::{Answer, Code, Decision, Verdict};
@@ -7,7 +8,6 @@ use linkgate_verifier::verify;
 
 use crate::configuration::Configuration;
 use crate::denial::{Denial, Kind};
-use crate::digest::Digest;
 
 /// What was decided, and the earliest second at which it could become something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Judgement {
 pub fn judge(
     configuration: &Configuration,
     image: &str,
-    digest: &Digest,
-    children: &[Digest],
+    digest: &ManifestDigest,
+    children: &[ManifestDigest],
     documents: Vec<Document>,
     now: i64,
 ) -> Judgement {
@@ -77,7 +77,7 @@ fn result(configuration: &Configuration, verdict: &Verdict, is_empty: bool) -> R
 
 /// The verifier's answer about subjects under the names that the configuration has for an image. Where it has several, it
 /// is asked first under which name the chain knows each, and then about just those that the configuration has.
-fn named(configuration: &Configuration, request: &Request, digests: &[Digest]) -> Answer {
+fn named(configuration: &Configuration, request: &Request, digests: &[ManifestDigest]) -> Answer {
     let ask = |subjects: Vec<Subject>| {
         let request = Request {
             subjects,
@@ -106,7 +106,7 @@ fn named(configuration: &Configuration, request: &Request, digests: &[Digest]) -
     }
 }
 
-fn subject(digest: &Digest, name: Option<&String>) -> Subject {
+fn subject(digest: &ManifestDigest, name: Option<&String>) -> Subject {
     Subject {
         name: name.cloned(),
         digests: [(digest.algorithm().to_owned(), digest.hex().to_owned())].into(),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn nothing_but_an_accept_passes() {
-        let digest = Digest::of(b"image");
+        let digest = ManifestDigest::of(b"image");
         let ask = |configuration: &Configuration, documents| {
             judge(
                 configuration,
