@@ -152,7 +152,6 @@ impl Pattern {
     }
 }
 
-#[expect(clippy::ptr_arg, reason = "it is asked about elements of a slice")]
 fn is_crossing(part: &String) -> bool {
     part == "**"
 }
