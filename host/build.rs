@@ -39,6 +39,8 @@ fn main() -> anyhow::Result<()> {
         "guest/component/Cargo.toml",
         "guest/core-module/src",
         "guest/core-module/Cargo.toml",
+        "guest/image/src",
+        "guest/image/Cargo.toml",
         "guest/kubewarden/src",
         "guest/kubewarden/Cargo.toml",
         "guest/proxy-wasm/src",

@@ -7,7 +7,6 @@ pub mod draft;
 pub mod evidence;
 pub mod file;
 pub mod gate;
-pub mod image;
 pub mod inspection;
 pub mod key;
 pub mod metadata;

@@ -1,26 +1,36 @@
 //! Whether an object is let in.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 
+use linkgate_image::object::{Kind, Named, ObjectError, changed_images, different};
+use linkgate_image::{Image, ImageError, ManifestDigest};
 use linkgate_verifier::request::Subject;
 use linkgate_verifier::rule::Side;
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::Decision;
 use linkgate_verifier::verify;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::image::Image;
-use crate::object::Request;
 use crate::prelude::*;
 use crate::settings::{Policy, Settings, Ungoverned};
 
-/// Different images of one object that are decided on.
-const IMAGES: usize = 500;
 /// Other images that a refusal names.
 const NAMED: usize = 10;
 /// A chain says no.
 const FORBIDDEN: u16 = 403;
 /// Whether it says no is not known.
 const UNAVAILABLE: u16 = 503;
+
+/// `AdmissionRequest` of `admission.k8s.io/v1`, as far as images depend on it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Request {
+    kind: Kind,
+    operation: String,
+    object: Option<Box<RawValue>>,
+    old_object: Option<Box<RawValue>>,
+}
 
 /// Why an object is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,16 +63,11 @@ pub(crate) fn decide(
     settings: &Settings,
     clock: impl FnOnce() -> Result<i64, String>,
 ) -> Result<(), Refusal> {
-    let brought = request.brings().map_err(|error| Refusal::reject(error.to_string()))?;
-    if let Some(unnamed) = brought.iter().find(|named| named.image.is_empty()) {
-        return Err(Refusal::reject(format!("{} names no image", unnamed.holder)));
-    }
-    let written: BTreeSet<&str> = brought.iter().map(|named| named.image.as_str()).collect();
+    let refuse = |error: ObjectError| Refusal::reject(error.to_string());
+    let brought = request.brings().map_err(refuse)?;
+    let written = different(&brought).map_err(refuse)?;
     if written.is_empty() {
         return Ok(());
-    }
-    if written.len() > IMAGES {
-        return Err(Refusal::reject(format!("the object names more than {IMAGES} images")));
     }
     let now = clock().map_err(Refusal::undecided)?;
     let refused: Vec<(&str, Refusal)> = written
@@ -89,13 +94,27 @@ pub(crate) fn decide(
     })
 }
 
+impl Request {
+    fn brings(&self) -> Result<Vec<Named>, ObjectError> {
+        changed_images(
+            &self.operation,
+            &self.kind,
+            self.object.as_deref().map(RawValue::get),
+            self.old_object.as_deref().map(RawValue::get),
+        )
+    }
+}
+
 /// Decides on one image.
 fn admit(written: &str, settings: &Settings, now: i64) -> Result<(), Refusal> {
-    let image = Image::parse(written).map_err(|error| Refusal::reject(error.to_string()))?;
+    let image: Image = written
+        .parse()
+        .map_err(|error: ImageError| Refusal::reject(error.to_string()))?;
+    let name = image.name();
     let governing: Vec<&Policy> = settings
         .policies
         .iter()
-        .filter(|policy| policy.governs(&image.name))
+        .filter(|policy| policy.governs(&name))
         .collect();
     if governing.is_empty() {
         return match settings.ungoverned {
@@ -103,14 +122,13 @@ fn admit(written: &str, settings: &Settings, now: i64) -> Result<(), Refusal> {
             Ungoverned::Refuse => Err(Refusal::reject(format!("{image}: no policy governs it"))),
         };
     }
-    let Some((algorithm, hex)) = &image.digest else {
+    let Some(digest) = image.digest() else {
         return Err(Refusal::reject(format!(
-            "`{written}` is named by a tag, which may mean another image tomorrow: name it by digest, {}@sha256:…",
-            image.name
+            "`{written}` is named by a tag, which may mean another image tomorrow: name it by digest, {name}@sha256:…"
         )));
     };
     let refusals = governing.into_iter().filter_map(|policy| {
-        let refusal = ask(policy, algorithm, hex, now).err()?;
+        let refusal = ask(policy, digest, now).err()?;
         Some(Refusal {
             message: format!("{image}: policy `{}`: {}", policy.name, refusal.message),
             ..refusal
@@ -123,14 +141,14 @@ fn admit(written: &str, settings: &Settings, now: i64) -> Result<(), Refusal> {
 }
 
 /// Asks one chain whether it made that, under one of the names that the policy has for its images.
-fn ask(policy: &Policy, algorithm: &str, hex: &str, now: i64) -> Result<(), Refusal> {
+fn ask(policy: &Policy, digest: &ManifestDigest, now: i64) -> Result<(), Refusal> {
     let names: Vec<Option<String>> = match policy.subject.as_slice() {
         [] => vec![None],
         names => names.iter().cloned().map(Some).collect(),
     };
     let mut first = None;
     for name in names {
-        let digests: BTreeMap<String, String> = [(algorithm.to_owned(), hex.to_owned())].into();
+        let digests: BTreeMap<String, String> = [(digest.algorithm().to_owned(), digest.hex().to_owned())].into();
         match judge(policy, Subject { name, digests }, now) {
             Ok(()) => return Ok(()),
             Err(refusal) => first = first.or(Some(refusal)),
@@ -168,4 +186,22 @@ fn judge(policy: &Policy, subject: Subject, now: i64) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_says_nothing_twice() {
+        let request = |more: &str| {
+            let text =
+                format!(r#"{{"kind": {{"group": "", "kind": "Pod"}}, "operation": "CREATE", "uid": "u"{more}}}"#);
+            serde_json::from_str::<Request>(&text)
+        };
+        assert!(request("").is_ok());
+        for twice in [r#", "operation": "DELETE""#, r#", "object": null, "object": null"#] {
+            assert!(request(twice).is_err(), "{twice}");
+        }
+    }
 }

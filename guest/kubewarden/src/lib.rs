@@ -10,10 +10,7 @@ extern crate alloc;
 extern crate linkgate_runtime;
 
 mod decision;
-mod image;
-mod object;
 pub mod operation;
-mod pattern;
 mod prelude;
 mod settings;
 #[cfg(target_family = "wasm")]

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::decision::{Refusal, decide};
-use crate::object::Request;
+use crate::decision::{Refusal, Request, decide};
 use crate::prelude::*;
 use crate::settings::Settings;
 

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
+use linkgate_image::pattern::Pattern;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::request::{self, Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::signature::Pure;
@@ -9,7 +10,6 @@ use linkgate_verifier::verdict::{Decision, Undecided};
 use linkgate_verifier::verify;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::pattern::Pattern;
 use crate::prelude::*;
 
 /// What the policy was set up with.

@@ -5,18 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use linkgate_image::ManifestDigest;
+use linkgate_image::answer::{is_unknown, next_page};
+use linkgate_image::evidence::{attestation_tag, fallback_tag};
+use linkgate_image::manifest::{ACCEPTED, Artifact, Descriptor, MANIFEST_BYTES, Manifest, OCI_INDEX};
+use linkgate_image::path::Reference;
 use linkgate_verifier::request::{Content, Document};
 
 use crate::configuration::Limits;
 use crate::denial::{Denial, Kind};
-use crate::digest::Digest;
-use crate::manifest::{ACCEPTED, Artifact, BYTES, Descriptor, Manifest};
-use crate::path::Reference;
-
-const IN_TOTO: &str = "application/vnd.in-toto+json";
-const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
-const TITLE: &str = "org.opencontainers.image.title";
 
 /// Requests that are under way at one time.
 const AT_ONCE: usize = 8;
@@ -48,20 +45,20 @@ enum What {
     Referrers,
     Fallback,
     Attestations,
-    Evidence(Digest),
-    Link { name: String, digest: Digest },
+    Evidence(ManifestDigest),
+    Link { name: String, digest: ManifestDigest },
 }
 
 /// The evidence about one image.
 #[derive(Debug)]
 pub struct Collection {
     repository: String,
-    subject: Digest,
+    subject: ManifestDigest,
     waiting: VecDeque<Call>,
     under_way: usize,
     fetches_left: u32,
     bytes_left: u64,
-    seen: BTreeSet<Digest>,
+    seen: BTreeSet<ManifestDigest>,
     links: BTreeMap<(String, String), Vec<u8>>,
     wanted: BTreeSet<(String, String)>,
 }
@@ -76,30 +73,29 @@ pub fn image(repository: &str, reference: &Reference) -> Call {
 }
 
 /// The image's manifest, and the digest that it has.
-pub fn resolved(call: &Call, reply: &Reply) -> Result<(Digest, Manifest), Denial> {
+pub fn resolved(call: &Call, reply: &Reply) -> Result<(ManifestDigest, Manifest), Denial> {
     let What::Image(reference) = &call.what else {
         return Err(down(call, "the filter lost its place"));
     };
-    if is_unknown(reply) {
+    if is_unknown(reply.status, &reply.body) {
         return Err(Denial::new(
             Kind::Unknown,
             format!("{}: the registry has no such image", call.path),
         ));
     }
-    bounded(call, reply, BYTES as u64)?;
+    bounded(call, reply, MANIFEST_BYTES as u64)?;
     let digest = match reference {
-        Reference::Tag(_) => Digest::of(&reply.body),
+        Reference::Tag(_) => ManifestDigest::of(&reply.body),
         Reference::Digest(digest) => checked(call, reply, digest)?.clone(),
     };
-    let manifest =
-        Manifest::read(&reply.body).map_err(|cause| Denial::new(Kind::Rejected, format!("{}: {cause}", call.path)))?;
+    let manifest = Manifest::read(&reply.body);
+    let manifest = manifest.map_err(|cause| Denial::new(Kind::Rejected, format!("{}: {cause}", call.path)))?;
     Ok((digest, manifest))
 }
 
 impl Collection {
     /// Begins with what lists evidence: the referrers API, the tag that stands for it in older registries, and cosign's.
-    pub fn new(repository: &str, subject: Digest, limits: Limits) -> Self {
-        let (algorithm, hex) = (subject.algorithm(), subject.hex());
+    pub fn new(repository: &str, subject: ManifestDigest, limits: Limits) -> Self {
         let tag = |tag: String, what| Call {
             path: format!("/v2/{repository}/manifests/{tag}"),
             accept: ACCEPTED,
@@ -108,11 +104,11 @@ impl Collection {
         let waiting = [
             Call {
                 path: format!("/v2/{repository}/referrers/{subject}?artifactType=application%2Fvnd.in-toto%2Bjson"),
-                accept: "application/vnd.oci.image.index.v1+json",
+                accept: OCI_INDEX,
                 what: What::Referrers,
             },
-            tag(format!("{algorithm}-{hex:.64}"), What::Fallback),
-            tag(format!("{algorithm}-{hex}.att"), What::Attestations),
+            tag(fallback_tag(&subject), What::Fallback),
+            tag(attestation_tag(&subject), What::Attestations),
         ];
         Self {
             repository: repository.to_owned(),
@@ -158,36 +154,31 @@ impl Collection {
             // A registry without that API answers so, in whatever words: of what is no registry at all the tags tell.
             What::Referrers if reply.status == 404 => Ok(()),
             // A tag that nobody gave, and a list that names what was removed.
-            What::Fallback | What::Attestations | What::Evidence(_) if is_unknown(&reply) => Ok(()),
+            What::Fallback | What::Attestations | What::Evidence(_) if is_unknown(reply.status, &reply.body) => Ok(()),
             What::Referrers | What::Fallback => {
-                bounded(call, &reply, BYTES as u64)?;
-                let Manifest::Index(listed) = manifest(call, &reply)? else {
+                bounded(call, &reply, MANIFEST_BYTES as u64)?;
+                let page = manifest(call, &reply)?;
+                if !page.is_index() {
                     return Err(down(call, "it is no index"));
-                };
-                for descriptor in &listed {
-                    self.list(descriptor);
                 }
+                page.index().iter().for_each(|descriptor| self.list(descriptor));
                 match reply.link.as_deref().filter(|_| call.what == What::Referrers) {
                     Some(link) => self.go_on(call, link),
                     None => Ok(()),
                 }
             }
             What::Attestations => {
-                bounded(call, &reply, BYTES as u64)?;
-                match manifest(call, &reply)? {
-                    Manifest::Image(artifact) => self.want(call, &artifact),
-                    Manifest::Index(_) => Err(down(call, "it is an index")),
+                bounded(call, &reply, MANIFEST_BYTES as u64)?;
+                match manifest(call, &reply)?.artifact() {
+                    Some(artifact) => self.want(call, artifact),
+                    None => Err(down(call, "it is an index")),
                 }
             }
             What::Evidence(digest) => {
-                bounded(call, &reply, BYTES as u64)?;
+                bounded(call, &reply, MANIFEST_BYTES as u64)?;
                 checked(call, &reply, digest)?;
-                match manifest(call, &reply)? {
-                    Manifest::Image(artifact)
-                        if artifact.kind == IN_TOTO && artifact.subject.as_ref() == Some(&self.subject) =>
-                    {
-                        self.want(call, &artifact)
-                    }
+                match manifest(call, &reply)?.artifact() {
+                    Some(artifact) if artifact.is_evidence_about(&self.subject) => self.want(call, artifact),
                     _ => Ok(()),
                 }
             }
@@ -221,11 +212,7 @@ impl Collection {
     }
 
     fn list(&mut self, descriptor: &Descriptor) {
-        let may_be_evidence = descriptor
-            .artifact_type
-            .as_deref()
-            .is_none_or(|kind| [IN_TOTO, EMPTY].contains(&kind));
-        if may_be_evidence && self.seen.insert(descriptor.digest.clone()) {
+        if descriptor.may_be_evidence() && self.seen.insert(descriptor.digest.clone()) {
             self.waiting.push_back(Call {
                 path: format!("/v2/{}/manifests/{}", self.repository, descriptor.digest),
                 accept: ACCEPTED,
@@ -236,7 +223,7 @@ impl Collection {
 
     /// The next page of a list, of the same list.
     fn go_on(&mut self, call: &Call, link: &str) -> Result<(), Denial> {
-        let Some(target) = link.split(',').find_map(target_of_next) else {
+        let Some(target) = next_page(link) else {
             return Ok(());
         };
         let start = format!("/v2/{}/referrers/{}?", self.repository, self.subject);
@@ -252,13 +239,8 @@ impl Collection {
     }
 
     fn want(&mut self, call: &Call, artifact: &Artifact) -> Result<(), Denial> {
-        let links = artifact
-            .layers
-            .iter()
-            .filter(|layer| [IN_TOTO, DSSE].contains(&layer.media_type.as_str()));
-        for layer in links {
-            let title = layer.annotations.get(TITLE).filter(|title| is_safe(title));
-            let name = title.map_or_else(|| format!("{}.link", layer.digest.hex()), Clone::clone);
+        for layer in artifact.links() {
+            let name = layer.link_name();
             if !self.wanted.insert((name.clone(), layer.digest.to_string())) {
                 continue;
             }
@@ -277,15 +259,6 @@ impl Collection {
         }
         Ok(())
     }
-}
-
-/// Whether a registry says that it has no such manifest. What says 404 in other words may be anything.
-fn is_unknown(reply: &Reply) -> bool {
-    // `NOT_FOUND` is Harbor's for a project, and the specification's older one for a manifest.
-    const CODES: [&str; 4] = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"];
-    let body: Option<serde_json::Value> = serde_json::from_slice(&reply.body).ok();
-    let code = body.as_ref().and_then(|body| body.pointer("/errors/0/code")?.as_str());
-    reply.status == 404 && code.is_some_and(|code| CODES.contains(&code))
 }
 
 fn down(call: &Call, cause: &str) -> Denial {
@@ -308,7 +281,7 @@ fn bounded(call: &Call, reply: &Reply, most: u64) -> Result<(), Denial> {
     }
 }
 
-fn checked<'d>(call: &Call, reply: &Reply, digest: &'d Digest) -> Result<&'d Digest, Denial> {
+fn checked<'d>(call: &Call, reply: &Reply, digest: &'d ManifestDigest) -> Result<&'d ManifestDigest, Denial> {
     if digest.is_of(&reply.body) {
         Ok(digest)
     } else {
@@ -317,30 +290,13 @@ fn checked<'d>(call: &Call, reply: &Reply, digest: &'d Digest) -> Result<&'d Dig
 }
 
 fn manifest(call: &Call, reply: &Reply) -> Result<Manifest, Denial> {
-    Manifest::read(&reply.body).map_err(|cause| down(call, &cause))
-}
-
-/// Whether a title is a path of a link that stays in its folder.
-fn is_safe(title: &str) -> bool {
-    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.len() <= 255;
-    title.len() <= 1024
-        && title.strip_suffix(".link").is_some()
-        && title.split('/').all(is_part)
-        && !title.contains(|character: char| character == '\\' || character.is_control())
-}
-
-/// The target of a link to the next page (RFC 8288).
-fn target_of_next(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = parameters.split(';').any(|parameter| {
-        let rel = parameter.trim().strip_prefix("rel=");
-        rel.is_some_and(|rel| rel.trim_matches('"').eq_ignore_ascii_case("next"))
-    });
-    is_next.then_some(target)
+    Manifest::read(&reply.body).map_err(|cause| down(call, &cause.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use linkgate_image::evidence::{EMPTY, IN_TOTO};
+
     use super::*;
 
     const UNKNOWN: &str = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"x"}]}"#;
@@ -354,12 +310,12 @@ mod tests {
     }
 
     fn descriptor(content: &str, kind: &str) -> String {
-        let (digest, size) = (Digest::of(content.as_bytes()), content.len());
+        let (digest, size) = (ManifestDigest::of(content.as_bytes()), content.len());
         format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{size}}}"#)
     }
 
     fn begun(limits: Limits) -> (Collection, Vec<Call>) {
-        let mut collection = Collection::new("a", Digest::of(b"image"), limits);
+        let mut collection = Collection::new("a", ManifestDigest::of(b"image"), limits);
         let calls = std::iter::from_fn(|| collection.next_call().unwrap()).collect();
         (collection, calls)
     }
@@ -396,7 +352,7 @@ mod tests {
             collection.take(&call, reply(200, manifest)).unwrap();
         }
         let call = collection.next_call().unwrap().unwrap();
-        assert_eq!(call.path, format!("/v2/a/blobs/{}", Digest::of(b"link")));
+        assert_eq!(call.path, format!("/v2/a/blobs/{}", ManifestDigest::of(b"link")));
         assert!(collection.take(&call, reply(200, "lunk")).is_err());
         collection.take(&call, reply(200, "link")).unwrap();
         assert!(collection.is_complete());
@@ -408,7 +364,7 @@ mod tests {
     #[test]
     fn what_is_no_answer() {
         let (image, index) = (evidence("link", "image"), r#"{"manifests":[]}"#.to_owned());
-        let large = " ".repeat(BYTES + 1);
+        let large = " ".repeat(MANIFEST_BYTES + 1);
         for at in 0..3 {
             // Lists are indexes, and cosign's tag leads to none.
             let other = if at == 2 { &index } else { &image };
@@ -435,7 +391,7 @@ mod tests {
 
     #[test]
     fn pages_stay_in_their_list() {
-        let subject = Digest::of(b"image");
+        let subject = ManifestDigest::of(b"image");
         let here = format!("/v2/a/referrers/{subject}?n=2");
         for (target, follows) in [
             (here.as_str(), true),
@@ -457,7 +413,7 @@ mod tests {
     fn bounds() {
         let mut few = Collection::new(
             "a",
-            Digest::of(b"image"),
+            ManifestDigest::of(b"image"),
             Limits {
                 fetches: 2,
                 ..Limits::default()

@@ -1,17 +1,17 @@
 //! The plugin's configuration: which repositories are governed, whose word is taken, and how much may be fetched.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
+use linkgate_image::pattern::{Pattern, PatternError};
+use linkgate_image::{Image, ManifestDigest};
+use linkgate_verifier::json::{self, JsonError, Reader};
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::Code;
 use linkgate_verifier::verify;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-
-use crate::digest::Digest;
-use crate::manifest::OneReading;
-use crate::pattern::Pattern;
 
 /// What an operator decided.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Registry {
     pub cluster: String,
     /// The host that requests name.
     pub authority: String,
-    /// How patterns and messages write it; the authority if it is not given.
+    /// How patterns and messages write it, as images' names do; the authority if it is not given.
     #[serde(default)]
     pub name: String,
     /// The header `authorization` of what the filter itself asks. A client's is never used for that.
@@ -135,16 +135,10 @@ struct Written {
 impl Configuration {
     /// Reads the plugin's configuration, and tries its layout and keys. `now` is in seconds since 1970.
     pub fn read(text: &[u8], now: i64) -> Result<Self, String> {
-        let form = |error: serde_json::Error| format!("not of the documented form: {error}");
-        let _: OneReading<false> = serde_json::from_slice(text).map_err(form)?;
-        let written: Written = serde_json::from_slice(text).map_err(form)?;
-        let mut registry = written.registry;
-        if registry.name.is_empty() {
-            registry.name.clone_from(&registry.authority);
-        }
-        if registry.cluster.is_empty() || registry.authority.is_empty() {
-            return Err("`registry`: `cluster` and `authority` must not be empty".to_owned());
-        }
+        let form = |error: &dyn Display| format!("not of the documented form: {error}");
+        let written: Written = serde_json::from_slice(text).map_err(|error| form(&error))?;
+        check_members(text).map_err(|error| form(&error))?;
+        let registry = written.registry.checked()?;
         if written.repositories.is_empty() {
             return Err("`repositories` is empty: it governs nothing".to_owned());
         }
@@ -152,7 +146,12 @@ impl Configuration {
         if limits.milliseconds == 0 || limits.fetches == 0 || limits.judgement_milliseconds == 0 {
             return Err("`limits`: `milliseconds`, `fetches` and `judgement_milliseconds` must not be 0".to_owned());
         }
-        let patterns: Result<Vec<_>, String> = written.repositories.iter().map(|text| Pattern::new(text)).collect();
+        let pattern = |written: &String| {
+            let wrong =
+                |error: PatternError| format!("`repositories`: the pattern `{written}` cannot be used: {error}");
+            written.parse::<Pattern>().map_err(wrong)
+        };
+        let governed: Result<Vec<_>, String> = written.repositories.iter().map(pattern).collect();
         let trust = match (written.owners, written.functionaries) {
             (owners, functionaries) if !owners.is_empty() && functionaries.is_empty() => Trust::SignedBy(owners),
             (owners, functionaries) if owners.is_empty() && !functionaries.is_empty() => Trust::Asserted(functionaries),
@@ -165,7 +164,7 @@ impl Configuration {
             limits,
             subject: written.subject,
             fingerprint: Sha256::digest(text).into(),
-            governed: patterns.map_err(|error| format!("`repositories`: {error}"))?,
+            governed: governed?,
             layout: layout(written.layout)?,
             trust,
             parameters: written.parameters,
@@ -179,19 +178,23 @@ impl Configuration {
         Ok(read)
     }
 
-    /// `REGISTRY/REPOSITORY`
+    /// `REGISTRY/REPOSITORY`, as names of images have it.
     pub fn image(&self, repository: &str) -> String {
-        format!("{}/{repository}", self.registry.name)
+        let written = format!("{}/{repository}", self.registry.name);
+        // One that is too long for an image's name stays as it is.
+        let image = written.parse::<Image>();
+        image.map_or(written, |image| image.name())
     }
 
-    /// Whether a pattern governs a repository.
+    /// Whether a pattern governs a repository. Here, unlike in the gate's policies, `web/**` governs `web`, too: `**` is any
+    /// number of parts, and where the others pass, to govern less would be to let more pass.
     pub fn governs(&self, repository: &str) -> bool {
         let name = self.image(repository);
-        self.governed.iter().any(|pattern| pattern.matches(&name))
+        self.governed.iter().any(|pattern| pattern.covers(&name))
     }
 
     /// The question about subjects. `{IMAGE_NAME}` and `{IMAGE_DIGEST}` in values of parameters are filled in.
-    pub fn request(&self, image: &str, digest: &Digest, subjects: Vec<Subject>, now: i64) -> Request {
+    pub fn request(&self, image: &str, digest: &ManifestDigest, subjects: Vec<Subject>, now: i64) -> Request {
         let fill = |value: &String| {
             let parts = value
                 .split("{IMAGE_NAME}")
@@ -216,7 +219,7 @@ impl Configuration {
 
     /// A layout that could never accept anything is an error now, and not at the first pull. One that expired rejects.
     fn tried(&self, now: i64) -> Result<(), String> {
-        let request = self.request("registry.example/app", &Digest::of(b""), Vec::new(), now);
+        let request = self.request("registry.example/app", &ManifestDigest::of(b""), Vec::new(), now);
         let plan = verify::plan(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
         if let Some(inspection) = plan.inspections.first() {
             return Err(format!(
@@ -232,6 +235,34 @@ impl Configuration {
             None => Ok(()),
         }
     }
+}
+
+impl Registry {
+    /// The registry, if patterns can say which it is: they have names as images' references have them.
+    fn checked(mut self) -> Result<Self, String> {
+        if self.cluster.is_empty() || self.authority.is_empty() {
+            return Err("`registry`: `cluster` and `authority` must not be empty".to_owned());
+        }
+        if self.name.is_empty() {
+            self.name.clone_from(&self.authority);
+        }
+        let image = format!("{}/image", self.name).parse::<Image>();
+        if image.is_ok_and(|image| image.registry() == self.name) {
+            return Ok(self);
+        }
+        Err(format!(
+            "`registry`: `{}` is no host as names of images have it, lower-case, with a domain, without the port 443: \
+             give it such a `name`",
+            self.name
+        ))
+    }
+}
+
+/// Refuses a member that stands twice, anywhere: of two readers, one may take the first.
+fn check_members(text: &[u8]) -> Result<(), JsonError> {
+    let mut reader = Reader::new(json::text(text)?);
+    reader.skip()?;
+    reader.finish().map(drop)
 }
 
 /// `{"text": ".."}`, `{"base64": ".."}`, or the layout's envelope itself.
@@ -269,13 +300,24 @@ pub(crate) mod tests {
     fn what_cannot_be_meant_is_refused() {
         let sound = read(&written()).unwrap();
         assert!(sound.governs("web/app") && !sound.governs("other/app"));
+        // All that lies under it, and itself.
+        assert!(sound.governs("web") && !sound.governs("website"));
         assert_eq!(sound.ungoverned, Ungoverned::Deny);
         for (pointer, member, value, said) in [
             ("", "mode", json!("warn"), "unknown field `mode`"),
             ("/registry", "tls", json!(true), "unknown field `tls`"),
             ("/registry", "cluster", json!(""), "must not be empty"),
             ("", "repositories", json!([]), "governs nothing"),
-            ("", "repositories", json!(["R/a"]), "other characters"),
+            ("/registry", "name", json!("registry"), "`registry` is no host"),
+            ("/registry", "name", json!("R.example:443"), "without the port 443"),
+            (
+                "",
+                "repositories",
+                json!(["R/a"]),
+                "`R/a` cannot be used: names of images are lower-case",
+            ),
+            ("", "repositories", json!(["r.example/[a]"]), "no other wildcards"),
+            ("", "repositories", json!(["app"]), "write `docker.io/library/app`"),
             ("", "ungoverned", json!("warn"), "warn"),
             ("", "functionaries", json!([]), "whose word"),
             ("", "layout", json!("x"), "no object"),
@@ -302,6 +344,11 @@ pub(crate) mod tests {
             let error = read(&changed).unwrap_err();
             assert!(error.contains(said), "{said}: {error}");
         }
+        let mut hub = written();
+        hub["registry"]["name"] = json!("docker.io");
+        hub["repositories"] = json!(["docker.io/library/*"]);
+        let hub = read(&hub).unwrap();
+        assert!(hub.governs("nginx") && hub.governs("library/nginx") && !hub.governs("bitnami/nginx"));
         let twice = written()
             .to_string()
             .replacen('{', r#"{"strict":true,"strict":false,"#, 1);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use linkgate_image::ManifestDigest;
 use linkgate_verifier::key::PublicKey;
 use linkgate_verifier::request::{Document, Request, Subject};
 use linkgate_verifier::signature::{Checker, Outcome};
@@ -10,7 +11,6 @@ use linkgate_verifier::verify;
 
 use crate::configuration::Configuration;
 use crate::denial::{Denial, Kind};
-use crate::digest::Digest;
 
 /// What was decided, and the earliest second at which it could become something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl Checker for Until<'_> {
 pub fn judge(
     configuration: &Configuration,
     image: &str,
-    digest: &Digest,
-    children: &[Digest],
+    digest: &ManifestDigest,
+    children: &[ManifestDigest],
     documents: Vec<Document>,
     clock: Clock<'_>,
 ) -> Judgement {
@@ -111,7 +111,12 @@ fn result(configuration: &Configuration, verdict: &Verdict, is_empty: bool) -> R
 
 /// The verifier's answer about subjects under the names that the configuration has for an image. Where it has several, it
 /// is asked first under which name the chain knows each, and then about just those that the configuration has.
-fn named(configuration: &Configuration, request: &Request, digests: &[Digest], until: &mut Until<'_>) -> Answer {
+fn named(
+    configuration: &Configuration,
+    request: &Request,
+    digests: &[ManifestDigest],
+    until: &mut Until<'_>,
+) -> Answer {
     let mut ask = |subjects: Vec<Subject>| {
         let request = Request {
             subjects,
@@ -140,7 +145,7 @@ fn named(configuration: &Configuration, request: &Request, digests: &[Digest], u
     }
 }
 
-fn subject(digest: &Digest, name: Option<&String>) -> Subject {
+fn subject(digest: &ManifestDigest, name: Option<&String>) -> Subject {
     Subject {
         name: name.cloned(),
         digests: [(digest.algorithm().to_owned(), digest.hex().to_owned())].into(),
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn nothing_but_an_accept_passes() {
-        let digest = Digest::of(b"image");
+        let digest = ManifestDigest::of(b"image");
         let ask = |configuration: &Configuration, documents| {
             judge(configuration, "r.example/web/app", &digest, &[], documents, &|| {
                 Duration::from_secs(1_790_000_000)
@@ -219,7 +224,7 @@ mod tests {
             let denial = judge(
                 &configuration,
                 "r.example/web/app",
-                &Digest::of(b"image"),
+                &ManifestDigest::of(b"image"),
                 &[],
                 documents,
                 &clock,

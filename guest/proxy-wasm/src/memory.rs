@@ -4,11 +4,12 @@
 //! hash names, over what is expired or expires first. A slot holds the whole key, so that two keys of one set are never
 //! taken for each other. Refusals have slots of their own: who is refused often makes nobody's accepted image forgotten.
 
+use linkgate_image::ManifestDigest;
+use linkgate_verifier::key::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::denial::Denial;
-use crate::digest::{Digest, hex};
 
 /// The proxy's memory.
 pub trait Store {
@@ -42,9 +43,9 @@ pub struct Parts {
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
     /// Whether a manifest was accepted.
-    Accepted(&'a Digest),
+    Accepted(&'a ManifestDigest),
     /// Whether it was refused.
-    Refused(&'a Digest),
+    Refused(&'a ManifestDigest),
     /// Whether a manifest belongs to an index.
     Manifest(&'a str),
     /// Whether a blob belongs to an image.
@@ -122,7 +123,7 @@ impl<S: Store> Memory<'_, S> {
     }
 
     /// An accepted manifest with its parts.
-    pub fn accept(&self, digest: &Digest, parts: Parts, now: i64, until: i64) {
+    pub fn accept(&self, digest: &ManifestDigest, parts: Parts, now: i64, until: i64) {
         for part in &parts.digests {
             let about = if parts.are_manifests {
                 About::Manifest(part)
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn facts_are_of_one_configuration_repository_and_time() {
-        let (store, digest) = (Slots::default(), Digest::of(b""));
+        let (store, digest) = (Slots::default(), ManifestDigest::of(b""));
         let memory = |fingerprint, repository| Memory {
             store: &store,
             fingerprint,
@@ -210,11 +211,11 @@ mod tests {
             repository: "a",
         };
         for number in 0..10_000_u32 {
-            let digest = Digest::of(&number.to_be_bytes());
+            let digest = ManifestDigest::of(&number.to_be_bytes());
             memory.put(About::Accepted(&digest), Fact::Part, 0, i64::from(number) + 1);
         }
         assert!(store.0.borrow().len() <= 512 * 4);
-        let last = Digest::of(&9_999_u32.to_be_bytes());
+        let last = ManifestDigest::of(&9_999_u32.to_be_bytes());
         assert!(memory.get(About::Accepted(&last), 0).is_some());
     }
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use linkgate_image::ManifestDigest;
+use linkgate_image::manifest::{MANIFEST_BYTES, Manifest};
+use linkgate_image::path::{self, Reference, Wanted};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
@@ -11,12 +14,9 @@ use proxy_wasm::types::Action;
 use crate::collection::{self, Call, Collection, Reply};
 use crate::configuration::{Configuration, Ungoverned};
 use crate::denial::{Denial, Kind};
-use crate::digest::Digest;
 use crate::judgement::judge;
-use crate::manifest::{BYTES, Manifest};
 use crate::measure::{Metrics, count, record};
 use crate::memory::{About, Fact, Memory, PARTS, Parts, Store};
-use crate::path::{self, Reference, Wanted};
 
 /// What is known about the request so far.
 #[derive(Default)]
@@ -26,10 +26,10 @@ pub(crate) struct Stream {
     started: Duration,
     repository: String,
     calls: BTreeMap<u32, Call>,
-    image: Option<(Digest, Manifest)>,
+    image: Option<(ManifestDigest, Manifest)>,
     evidence: Option<Collection>,
     /// The manifest that may be delivered, once that is decided.
-    pinned: Option<Digest>,
+    pinned: Option<ManifestDigest>,
     is_over: bool,
 }
 
@@ -85,7 +85,9 @@ impl Stream {
         let (repository, blob, reference) = match wanted {
             Some(Wanted::Ping) => return Ok(true),
             Some(Wanted::Blob { repository, digest }) => (repository, Some(digest), None),
-            Some(Wanted::Manifest { repository, reference }) => (repository, None, Some(reference)),
+            Some(Wanted::Manifest {
+                repository, reference, ..
+            }) => (repository, None, Some(reference)),
             None => return refused("this path does not pass: only images are pulled through this proxy"),
         };
         self.repository = repository;
@@ -131,7 +133,7 @@ impl Stream {
     }
 
     /// Whether a manifest is known to be accepted; one that is known to be refused is refused again.
-    fn remembered(&mut self, configuration: &Configuration, digest: &Digest) -> Result<bool, Denial> {
+    fn remembered(&mut self, configuration: &Configuration, digest: &ManifestDigest) -> Result<bool, Denial> {
         let (memory, now) = (self.memory(configuration), self.now());
         let accepted = memory.get(About::Accepted(digest), now);
         if let Some((Fact::Accepted(parts), until)) = accepted {
@@ -149,7 +151,7 @@ impl Stream {
     }
 
     /// From here on the request is for that digest, whatever its tag means a moment later.
-    fn pin(&mut self, digest: &Digest) {
+    fn pin(&mut self, digest: &ManifestDigest) {
         let path = format!("/v2/{}/manifests/{digest}", self.repository);
         self.set_http_request_header(":path", Some(&path));
         self.pinned = Some(digest.clone());
@@ -291,7 +293,7 @@ impl Stream {
 }
 
 fn parts(manifest: &Manifest) -> Parts {
-    let are_manifests = matches!(manifest, Manifest::Index(_));
+    let are_manifests = manifest.is_index();
     let digests = if are_manifests {
         manifest.manifests()
     } else {
@@ -385,11 +387,11 @@ impl HttpContext for Stream {
         if self.get_http_response_header(":status").as_deref() != Some("200") {
             return Action::Continue;
         }
-        if size <= BYTES && !is_end {
+        if size <= MANIFEST_BYTES && !is_end {
             return Action::Pause;
         }
         let body = self.get_http_response_body(0, size).unwrap_or_default();
-        if size <= BYTES && pinned.is_of(&body) {
+        if size <= MANIFEST_BYTES && pinned.is_of(&body) {
             return Action::Continue;
         }
         self.deny(&Denial::new(

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use linkgate_image::evidence::{self, DSSE, IN_TOTO};
+use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::envelope::Form;
 use linkgate_verifier::limits;
 
 use super::registries;
+use crate::evidence::folder;
 use crate::evidence::manifest::Manifest;
 use crate::evidence::registry::{self, Attached, Attachment, Link, Registry};
-use crate::evidence::{DSSE, IN_TOTO, artifact, folder};
-use crate::image::{Image, ManifestDigest};
 use crate::metadata::{Document, Kind};
 use crate::terminal::{self, Progress};
 
@@ -141,7 +142,7 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Link>> {
 /// A file as a link or layout whose envelope is sound. Who signed it is not asked.
 fn link(path: &Path, name: String, bytes: Vec<u8>) -> anyhow::Result<Link> {
     let shown = path.display();
-    if !artifact::is_safe(&name) {
+    if !evidence::is_safe(&name) {
         bail!("`{shown}` is not called as links are, `<step>.<keyid>.link`: rename it");
     }
     if bytes.len() > limits::DOCUMENT_BYTES {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::limits;
 use linkgate_verifier::request::Document;
 
@@ -16,7 +17,6 @@ use super::registries;
 use crate::evidence::registry::{self, Registry, RegistryEvidence};
 use crate::evidence::{self, About, Piece, Source as _, SourceError};
 use crate::file::{self, Mode, WriteError};
-use crate::image::{Image, ManifestDigest};
 use crate::terminal::{self, Progress};
 
 const EXAMPLES: &str = "\

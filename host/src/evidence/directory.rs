@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use linkgate_image::ManifestDigest;
 use linkgate_verifier::limits;
 
 use super::disk::Disk;
 use super::{About, Answer, Piece, Source, SourceError, folder};
-use crate::image::ManifestDigest;
 
 /// A directory of links; its path may say which by `{IMAGE_NAME}`, `{IMAGE_DIGEST_HEX}`, `{ARTIFACT_NAME}` and `{NAMESPACE}`.
 #[derive(Clone, Debug)]

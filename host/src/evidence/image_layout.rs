@@ -7,15 +7,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use linkgate_image::ManifestDigest;
+use linkgate_image::evidence::{IN_TOTO, attestation_tag};
+use linkgate_image::manifest::{Artifact, Descriptor, MANIFEST_BYTES, ManifestError};
 use linkgate_verifier::limits;
 use rustix::fs::OFlags;
 use serde::Deserialize;
 
-use super::artifact::{LAYERS, REFERRERS, attestation_tag};
+use super::artifact::{LAYERS, REFERRERS, pieces};
 use super::disk::Disk;
-use super::manifest::{Artifact, Descriptor, MANIFEST_BYTES, Manifest, ManifestError};
-use super::{About, Answer, IN_TOTO, Piece, Source, SourceError};
-use crate::image::ManifestDigest;
+use super::manifest::Manifest;
+use super::{About, Answer, Piece, Source, SourceError};
 
 /// An image layout that holds images' evidence beside them.
 #[derive(Clone, Debug)]
@@ -71,9 +73,9 @@ impl ImageLayout {
         let bytes = read(&index, MANIFEST_BYTES)?;
         let digest = ManifestDigest::of(&bytes);
         let index = Manifest::read(bytes, digest).map_err(|cause| LayoutError::Manifest { path: index, cause })?;
-        let mut pieces = Vec::new();
+        let mut found = Vec::new();
         let mut seen = BTreeSet::new();
-        let mut waiting: Vec<Descriptor> = index.index().to_vec();
+        let mut waiting: Vec<Descriptor> = index.says.index().to_vec();
         while let Some(descriptor) = waiting.pop() {
             if !descriptor.may_be_evidence() || !seen.insert(descriptor.digest.clone()) {
                 continue;
@@ -84,15 +86,15 @@ impl ImageLayout {
             let Some(manifest) = self.manifest(&descriptor)? else {
                 continue;
             };
-            waiting.extend_from_slice(manifest.index());
-            let artifact = manifest.artifact();
+            waiting.extend_from_slice(manifest.says.index());
+            let artifact = manifest.says.artifact();
             let artifact = artifact.filter(|artifact| is_wanted(artifact, &descriptor, &about.digest));
-            pieces.extend(artifact.into_iter().flat_map(|artifact| artifact.pieces(None)));
-            if pieces.len() > LAYERS {
+            found.extend(artifact.into_iter().flat_map(|artifact| pieces(artifact, None)));
+            if found.len() > LAYERS {
                 return Err(LayoutError::Many(LAYERS, "links"));
             }
         }
-        Ok(pieces)
+        Ok(found)
     }
 
     fn check_version(&self) -> Result<(), LayoutError> {
@@ -208,10 +210,11 @@ impl Source for ImageLayout {
 mod tests {
     use std::fs;
 
+    use linkgate_image::evidence::DSSE;
+    use linkgate_image::manifest::{OCI_INDEX, OCI_MANIFEST};
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::evidence::{DSSE, manifest};
 
     struct Written {
         folder: tempfile::TempDir,
@@ -240,7 +243,7 @@ mod tests {
             if let Some(subject) = subject {
                 manifest["subject"] = json!({"mediaType": "m", "digest": subject.to_string(), "size": 1});
             }
-            self.blob(manifest.to_string().as_bytes(), manifest::OCI_MANIFEST)
+            self.blob(manifest.to_string().as_bytes(), OCI_MANIFEST)
         }
 
         fn index(&self, listed: &[Value]) {
@@ -272,10 +275,7 @@ mod tests {
         titled["annotations"] = json!({"org.opencontainers.image.title": "build.link", "dev.linkgate.step": "build"});
         let direct = written.artifact(&titled, Some(&image));
         let nested = written.artifact(&written.blob(b"2", DSSE), Some(&image));
-        let nested = written.blob(
-            json!({"manifests": [nested]}).to_string().as_bytes(),
-            manifest::OCI_INDEX,
-        );
+        let nested = written.blob(json!({"manifests": [nested]}).to_string().as_bytes(), OCI_INDEX);
         let mut tagged = written.artifact(&written.blob(b"3", DSSE), None);
         tagged["annotations"] = json!({"org.opencontainers.image.ref.name": format!("sha256-{}.att", image.hex())});
         let elsewhere = written.artifact(&written.blob(b"4", IN_TOTO), Some(&other));

@@ -4,7 +4,7 @@
 //! link away, say) and can never make it accepted. What a source could not say is told from what it does not have: a
 //! registry that is down is no image without links.
 
-pub(crate) mod artifact;
+mod artifact;
 pub mod directory;
 mod disk;
 mod flight;
@@ -22,13 +22,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use linkgate_verifier::request::{Content, Document};
 
-use crate::image::{Image, ManifestDigest};
-
-/// The artifact type, and the media type of layers, of what in-toto attests.
-pub const IN_TOTO: &str = "application/vnd.in-toto+json";
-
-/// The media type under which cosign and its kin store DSSE envelopes.
-pub const DSSE: &str = "application/vnd.dsse.envelope.v1+json";
+use linkgate_image::{Image, ManifestDigest};
 
 /// What evidence is sought about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

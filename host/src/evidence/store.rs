@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::limits;
 use moka::Expiry;
 use moka::future::Cache;
@@ -15,7 +16,6 @@ use tokio::sync::Semaphore;
 
 use super::flight::Flights;
 use super::{About, Piece, Source, SourceError};
-use crate::image::{Image, ManifestDigest};
 
 /// How evidence is kept.
 #[derive(Clone, Copy, Debug)]

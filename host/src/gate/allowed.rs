@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::instant::Instant;
 use moka::Expiry;
 use moka::future::Cache;
 
 use super::Gate;
 use crate::evidence::SourceError;
-use crate::image::{Image, ManifestDigest};
 use crate::record::hash::Digest;
 use crate::record::link;
 
@@ -112,10 +112,10 @@ impl Gate {
         let Some(manifest) = self.context.registry.manifest(image).await? else {
             return Ok(None);
         };
-        let named = if manifest.is_index() {
-            (Kind::Manifest, manifest.manifests())
+        let named = if manifest.says.is_index() {
+            (Kind::Manifest, manifest.says.manifests())
         } else {
-            (Kind::Blob, manifest.blobs())
+            (Kind::Blob, manifest.says.blobs())
         };
         if named.1.len() > LISTED {
             return Err(too_long(image));

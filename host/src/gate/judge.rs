@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use bytes::Bytes;
+use linkgate_image::ManifestDigest;
 use linkgate_verifier::artifact;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::payload;
@@ -20,7 +21,6 @@ use super::policy::Policy;
 use super::queue::Overloaded;
 use super::verdicts::{Inputs, Kept};
 use crate::evidence::{self, About, Piece, SourceError};
-use crate::image::ManifestDigest;
 use crate::record::hash::Digest;
 use crate::record::link;
 use crate::runtime::{Arithmetic, Verifier};

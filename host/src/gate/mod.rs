@@ -28,13 +28,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::stream::{self, StreamExt as _};
+use linkgate_image::{Image, ImageError, ManifestDigest};
 use linkgate_verifier::request::Subject;
 use linkgate_verifier::verdict::shown;
 use moka::future::Cache;
 
 use crate::evidence::store::{self, Store};
 use crate::evidence::{About, SourceError};
-use crate::image::{Image, ImageError, ManifestDigest};
 use crate::runtime::{COMPONENT, Verifier};
 use crate::terminal::harmless;
 use allowed::Allowed;
@@ -273,8 +273,8 @@ impl Gate {
     async fn index(&self, image: &Image) -> Result<Arc<Vec<ManifestDigest>>, SourceError> {
         let look = async {
             Ok(Arc::new(match self.context.registry.manifest(image).await? {
-                Some(manifest) if manifest.is_index() => {
-                    let manifests = manifest.manifests();
+                Some(manifest) if manifest.says.is_index() => {
+                    let manifests = manifest.says.manifests();
                     if manifests.len() > allowed::LISTED {
                         return Err(allowed::too_long(image));
                     }

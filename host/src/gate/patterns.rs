@@ -5,9 +5,9 @@
 use std::fmt;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use linkgate_image::pattern;
 
 use super::policy::Problem;
-use crate::image::Image;
 
 /// Patterns, as they were written and compiled. `*` and `?` stay within a part of a name, `**` crosses `/`.
 #[derive(Clone, Debug)]
@@ -21,12 +21,10 @@ impl Patterns {
     /// Patterns of images. One that could never match is a hole that nobody sees.
     pub(super) fn of_images(written: &[String]) -> Result<Self, Problem> {
         for pattern in written {
-            if let Some(cause) = matches_no_image(pattern) {
-                return Err(Problem::Pattern {
-                    pattern: pattern.clone(),
-                    cause,
-                });
-            }
+            pattern::check(pattern).map_err(|error| Problem::Pattern {
+                pattern: pattern.clone(),
+                cause: error.to_string(),
+            })?;
         }
         Self::new(written)
     }
@@ -74,56 +72,90 @@ impl fmt::Display for Patterns {
     }
 }
 
-/// Why no image's `REGISTRY/REPOSITORY` could match a pattern, or not those that its author means.
-fn matches_no_image(pattern: &str) -> Option<String> {
-    const GLOB: [char; 5] = ['*', '?', '[', '{', '\\'];
-    let (host, repository) = pattern.split_once('/').unwrap_or((pattern, ""));
-    if pattern.contains('@') || repository.contains(':') {
-        return Some("images are matched by REGISTRY/REPOSITORY, without tag or digest".to_owned());
+#[cfg(test)]
+mod tests {
+    use linkgate_image::pattern::Pattern;
+
+    use super::*;
+
+    /// What the filter and Kubewarden's policy match with means what is matched with here.
+    #[test]
+    fn globset_and_the_other_matcher_agree() {
+        let patterns = [
+            "**",
+            "*/*",
+            "*/**",
+            "**/*",
+            "**/app",
+            "**/app/**",
+            "*.example/app",
+            "*.example/**",
+            "r.example/app",
+            "r.example/*",
+            "r.example/**",
+            "r.example/?",
+            "r.example/*/*",
+            "r.example/*/**",
+            "r.example/**/*",
+            "r.example/**/**",
+            "r.example/**/app",
+            "r.example/**/a/**",
+            "r.example/**/a/**/b",
+            "r.example/web/*",
+            "r.example/web/**",
+            "r.example/web-?/app",
+            "r.example/a?c-*-z",
+            "r.example/*a*a*b",
+            "r.example/*a",
+            "r.example/a*",
+            "r.example/a*b*",
+            "r.example:5000/*",
+            "r.example:5000/web-*/app",
+            "docker.io/library/*",
+            "docker.io/**",
+            "localhost/**",
+            "?.example/a",
+        ];
+        let names = [
+            "r.example/a",
+            "r.example/b",
+            "r.example/app",
+            "r.example/apps",
+            "r.example/a/b",
+            "r.example/a/a",
+            "r.example/b/a",
+            "r.example/a/b/app",
+            "r.example/a/b/apps",
+            "r.example/a/x/b",
+            "r.example/x/a/b",
+            "r.example/x/a/y/b",
+            "r.example/app/x",
+            "r.example/web",
+            "r.example/webs",
+            "r.example/web/a",
+            "r.example/web/a/b",
+            "r.example/web-1/app",
+            "r.example/abc-1-2-z",
+            "r.example/ac-1-z",
+            "r.example/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "r.example/aab",
+            "r.example/abb",
+            "r.example.evil/a",
+            "a.example/app",
+            "a.b.example/app",
+            "a.b/c.example/app",
+            "r.example:5000/a",
+            "r.example:5000/web-1/app",
+            "docker.io/library/nginx",
+            "docker.io/bitnami/redis",
+            "localhost/app",
+        ];
+        for written in patterns {
+            let here = Patterns::of_images(&[written.to_owned()]).unwrap();
+            let there: Pattern = written.parse().unwrap();
+            for name in names {
+                assert_eq!(here.match_any(name), there.matches(name), "{written} {name}");
+            }
+        }
     }
-    if pattern.chars().any(|character| character.is_ascii_uppercase()) {
-        return Some("names of images are lower-case".to_owned());
-    }
-    if pattern.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Some("a name has no empty part, `.` or `..`".to_owned());
-    }
-    if pattern.split('/').any(|part| part.contains("**") && part != "**") {
-        return Some("`**` crosses `/` only where it stands alone between slashes".to_owned());
-    }
-    if host.ends_with(":443") {
-        return Some("the port 443 is left out of names".to_owned());
-    }
-    if !pattern.contains('/') && pattern.contains(GLOB) {
-        // `*` stays before the `/` that every image has.
-        return (pattern != "**")
-            .then(|| "it matches no image, since every name of one has a `/`: write `**`".to_owned());
-    }
-    if host.contains(GLOB) {
-        return None;
-    }
-    // What stands in the repository's place is not known where it has wildcards; its number of parts is.
-    let probe = match (
-        repository.is_empty(),
-        repository.contains(GLOB),
-        repository.contains('/'),
-    ) {
-        (true, ..) => host.to_owned(),
-        (_, true, _) if repository.contains("**") => format!("{host}/x/x"),
-        (_, true, true) => format!("{host}/x/x"),
-        (_, true, false) => format!("{host}/x"),
-        (_, false, _) => pattern.to_owned(),
-    };
-    let image = match probe.parse::<Image>() {
-        Ok(image) => image,
-        Err(error) => return Some(error.to_string()),
-    };
-    if image.name() == probe {
-        return None;
-    }
-    let filled = image.name();
-    let said = match filled.strip_suffix(&probe) {
-        Some(before) => format!("{before}{pattern}"),
-        None => filled.replacen("/x", &format!("/{repository}"), 1),
-    };
-    Some(format!("images are matched by REGISTRY/REPOSITORY: write `{said}`"))
 }

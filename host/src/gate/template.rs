@@ -92,8 +92,9 @@ impl fmt::Display for Template {
 
 #[cfg(test)]
 mod tests {
+    use linkgate_image::ManifestDigest;
+
     use super::*;
-    use crate::image::ManifestDigest;
 
     #[test]
     fn filled_by_a_request() {

@@ -198,11 +198,11 @@ impl Verdicts {
 mod tests {
     use std::collections::BTreeSet;
 
+    use linkgate_image::{Image, ManifestDigest};
     use linkgate_verifier::verdict::{self, Finding, Undecided, UndecidedTag};
 
     use super::*;
     use crate::gate::policy::tests::{Written, load};
-    use crate::image::{Image, ManifestDigest};
 
     fn about(name: &str, namespace: &str, content: &[u8]) -> About {
         let digest = ManifestDigest::of(content);

@@ -2,6 +2,7 @@
 //! Authentication Specification", and its OAuth 2 form for identity tokens).
 
 use http_auth::{ChallengeRef, parse_challenges};
+use linkgate_image::Image;
 use oci_client::RegistryOperation;
 use oci_client::secrets::RegistryAuth;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
@@ -11,7 +12,6 @@ use serde::Deserialize;
 use super::Registry;
 use super::credentials::Secret;
 use super::fault::Fault;
-use crate::image::Image;
 
 /// What an authorization is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
+use linkgate_image::Image;
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::{Options, RegistryError};
-use crate::image::Image;
 
 /// Processes of credential helpers at one time. One that hangs keeps its place.
 const HELPERS: usize = 4;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use linkgate_image::Image;
 
 use super::Registry;
 use super::fault::Fault;
-use crate::evidence::artifact::LAYERS;
+use crate::evidence::artifact::{LAYERS, pieces};
 use crate::evidence::{About, Answer, Piece, Source};
-use crate::image::Image;
 
 /// Manifests that are asked for at one time.
 const AT_ONCE: usize = 8;
@@ -44,13 +44,13 @@ impl RegistryEvidence {
             .await?;
         // A list under a tag may still name what was removed.
         let about_it = manifests.iter().flatten().filter_map(|manifest| {
-            let artifact = manifest.artifact()?;
+            let artifact = manifest.says.artifact()?;
             artifact.is_evidence_about(&about.digest).then_some(artifact)
         });
-        let tagged = attestations.iter().filter_map(|manifest| manifest.artifact());
+        let tagged = attestations.iter().filter_map(|manifest| manifest.says.artifact());
         let pieces = about_it
             .chain(tagged)
-            .flat_map(|artifact| artifact.pieces(Some(repository)));
+            .flat_map(|artifact| pieces(artifact, Some(repository)));
         let pieces: Vec<Piece> = pieces.take(LAYERS + 1).collect();
         if pieces.len() > LAYERS {
             return Err(Fault::many(repository, LAYERS, "links"));

@@ -4,11 +4,11 @@
 use std::error::Error;
 use std::io;
 
+use linkgate_image::manifest::ManifestError;
+use linkgate_image::{Image, ManifestDigest};
 use reqwest::StatusCode;
 
 use super::request::Reply;
-use crate::evidence::manifest::ManifestError;
-use crate::image::{Image, ManifestDigest};
 
 /// Why a registry could not say what it has.
 #[derive(Clone, Debug, thiserror::Error)]

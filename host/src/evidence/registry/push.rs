@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use linkgate_image::evidence::{EMPTY, IN_TOTO, STEP, TITLE, fallback_tag};
+use linkgate_image::manifest::{MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST};
+use linkgate_image::{Image, ManifestDigest};
 use oci_client::RegistryOperation;
 use oci_client::secrets::RegistryAuth;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
@@ -13,10 +16,8 @@ use serde_json::{Value, json};
 use super::fault::Fault;
 use super::request::Request;
 use super::{Registry, failed};
-use crate::evidence::artifact::{EMPTY, STEP, TITLE, fallback_tag};
-use crate::evidence::manifest::{MANIFEST_BYTES, Manifest, OCI_INDEX, OCI_MANIFEST, WrittenDescriptor};
-use crate::evidence::{IN_TOTO, SourceError};
-use crate::image::{Image, ManifestDigest};
+use crate::evidence::SourceError;
+use crate::evidence::manifest::Manifest;
 
 /// A link or layout that is to be attached.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ pub struct Link {
     pub digest: ManifestDigest,
     /// The step that it is of.
     pub step: Option<String>,
-    /// [`IN_TOTO`] or [`DSSE`](crate::evidence::DSSE)
+    /// [`IN_TOTO`] or [`DSSE`](linkgate_image::evidence::DSSE)
     pub media_type: &'static str,
     /// Its bytes.
     pub bytes: Bytes,
@@ -77,7 +78,7 @@ impl Attachment {
             "config": {"mediaType": EMPTY, "digest": ManifestDigest::of(CONFIG).to_string(), "size": CONFIG.len()},
             "layers": layers,
             "subject": {
-                "mediaType": image.media_type,
+                "mediaType": image.says.media_type,
                 "digest": image.digest.to_string(),
                 "size": image.bytes.len(),
             },
@@ -96,14 +97,13 @@ impl Attachment {
         &self.links
     }
 
-    fn descriptor(&self) -> WrittenDescriptor {
-        WrittenDescriptor {
-            media_type: OCI_MANIFEST.to_owned(),
-            digest: self.digest.to_string(),
-            size: self.manifest.len() as u64,
-            artifact_type: Some(IN_TOTO.to_owned()),
-            annotations: None,
-        }
+    fn descriptor(&self) -> Value {
+        json!({
+            "mediaType": OCI_MANIFEST,
+            "digest": self.digest.to_string(),
+            "size": self.manifest.len(),
+            "artifactType": IN_TOTO,
+        })
     }
 }
 
@@ -226,7 +226,7 @@ impl Registry {
             let index = self.tagged(repository, &attachment.subject).await?;
             let is_listed = index
                 .as_ref()
-                .is_some_and(|index| index.manifests().contains(&attachment.digest));
+                .is_some_and(|index| index.says.manifests().contains(&attachment.digest));
             if is_listed && attempt > 0 {
                 return Ok(());
             }
@@ -254,13 +254,15 @@ fn with(index: Option<&Manifest>, attachment: &Attachment) -> Bytes {
         index["manifests"] = json!([]);
     }
     if let Some(listed) = index["manifests"].as_array_mut() {
-        listed.push(json!(attachment.descriptor()));
+        listed.push(attachment.descriptor());
     }
     Bytes::from(index.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use linkgate_image::manifest::Descriptor;
+
     use super::*;
 
     fn link(name: &str, bytes: &'static [u8]) -> Link {
@@ -285,9 +287,9 @@ mod tests {
         let again = Attachment::new(&image(), vec![b, a.clone(), a]);
         assert_eq!(attachment.digest, again.digest);
         let read = Manifest::read(attachment.manifest.clone(), attachment.digest.clone()).unwrap();
-        let artifact = read.artifact().unwrap();
+        let artifact = read.says.artifact().unwrap();
         assert!(artifact.is_evidence_about(&image().digest));
-        let names: Vec<String> = artifact.pieces(None).map(|piece| piece.name).collect();
+        let names: Vec<String> = artifact.links().map(Descriptor::link_name).collect();
         assert_eq!(names, ["a.link", "b.link"]);
     }
 
@@ -296,7 +298,7 @@ mod tests {
         let attachment = Attachment::new(&image(), vec![link("a.link", b"1")]);
         let first = with(None, &attachment);
         let first = Manifest::read(first.clone(), ManifestDigest::of(&first)).unwrap();
-        assert_eq!(first.manifests(), std::slice::from_ref(&attachment.digest));
+        assert_eq!(first.says.manifests(), std::slice::from_ref(&attachment.digest));
         let other = ManifestDigest::of(b"other");
         let text = format!(
             r#"{{"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"t","digest":"{other}","size":5,"x":1}}],"y":2}}"#
@@ -306,6 +308,6 @@ mod tests {
         let value: Value = serde_json::from_slice(&added).unwrap();
         assert_eq!((&value["y"], &value["manifests"][0]["x"]), (&json!(2), &json!(1)));
         let added = Manifest::read(added, other.clone()).unwrap();
-        assert_eq!(added.manifests(), [other, attachment.digest]);
+        assert_eq!(added.says.manifests(), [other, attachment.digest]);
     }
 }

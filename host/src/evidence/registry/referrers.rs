@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use linkgate_image::answer::next_page;
+use linkgate_image::evidence::{IN_TOTO, attestation_tag, fallback_tag};
+use linkgate_image::manifest::{Descriptor, MANIFEST_BYTES, OCI_INDEX};
+use linkgate_image::{Image, ManifestDigest};
 use reqwest::header::{ACCEPT, LINK};
 use reqwest::{StatusCode, Url};
 
 use super::Registry;
 use super::fault::Fault;
 use super::request::{Reply, Request};
-use crate::evidence::IN_TOTO;
-use crate::evidence::artifact::{REFERRERS, attestation_tag, fallback_tag};
-use crate::evidence::manifest::{Descriptor, MANIFEST_BYTES, Manifest, OCI_INDEX};
-use crate::image::{Image, ManifestDigest};
+use crate::evidence::artifact::REFERRERS;
+use crate::evidence::manifest::Manifest;
 
 /// Pages of one list of referrers.
 const PAGES: usize = 32;
@@ -46,7 +48,7 @@ impl Registry {
         let tag = attestation_tag(subject);
         let manifest = self.get_manifest(&repository.tagged(&tag)).await?;
         match manifest {
-            Some(index) if index.is_index() => Err(Fault::Tag {
+            Some(index) if index.says.is_index() => Err(Fault::Tag {
                 host: repository.registry().to_owned(),
                 tag,
                 is: "an index",
@@ -60,7 +62,7 @@ impl Registry {
         let tag = fallback_tag(subject);
         let manifest = self.get_manifest(&repository.tagged(&tag)).await?;
         match manifest {
-            Some(image) if !image.is_index() => Err(Fault::Tag {
+            Some(image) if !image.says.is_index() => Err(Fault::Tag {
                 host: repository.registry().to_owned(),
                 tag,
                 is: "no index",
@@ -103,7 +105,7 @@ impl Registry {
 
 /// Those of an index that may lead to evidence.
 fn candidates(index: &Manifest) -> Vec<Descriptor> {
-    let listed = index.index().iter();
+    let listed = index.says.index().iter();
     listed
         .filter(|descriptor| descriptor.may_be_evidence())
         .cloned()
@@ -122,7 +124,7 @@ fn listing(repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fa
         what: what.to_owned(),
         cause,
     })?;
-    if page.is_index() {
+    if page.says.is_index() {
         Ok(page)
     } else {
         Err(Fault::Status {
@@ -135,43 +137,12 @@ fn listing(repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fa
 
 /// Where a list goes on (RFC 8288): in the same registry, since credentials are sent there.
 fn next(repository: &Image, from: &Url, reply: &Reply) -> Result<Option<Url>, Fault> {
-    let links = reply.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
-    let Some(target) = links.flat_map(|links| links.split(',')).find_map(target_of_next) else {
+    let mut links = reply.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
+    let Some(target) = links.find_map(next_page) else {
         return Ok(None);
     };
     let url = reply.url.join(target).ok().filter(|url| url.origin() == from.origin());
     url.map(Some).ok_or_else(|| Fault::Link {
         host: repository.registry().to_owned(),
     })
-}
-
-/// The target of a link to the next page.
-fn target_of_next(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = parameters.split(';').any(|parameter| {
-        parameter
-            .trim()
-            .strip_prefix("rel=")
-            .is_some_and(|rel| rel.trim_matches('"').eq_ignore_ascii_case("next"))
-    });
-    is_next.then_some(target)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_to_the_next_page() {
-        for (link, target) in [
-            (r#"</v2/a/referrers/x?n=1>; rel="next""#, Some("/v2/a/referrers/x?n=1")),
-            ("</v2/b>;rel=next", Some("/v2/b")),
-            (r#"</v2/a>; title="x"; rel="NEXT""#, Some("/v2/a")),
-            (r#"</v2/a>; rel="prev""#, None),
-            ("/v2/a; rel=next", None),
-            ("", None),
-        ] {
-            assert_eq!(target_of_next(link), target, "{link}");
-        }
-    }
 }

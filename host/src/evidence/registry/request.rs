@@ -3,16 +3,14 @@
 use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
-use linkgate_verifier::verdict::shown;
+use linkgate_image::{Image, answer};
 use oci_client::RegistryOperation;
 use oci_client::secrets::RegistryAuth;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
-use serde::Deserialize;
 
 use super::Registry;
 use super::fault::Fault;
-use crate::image::Image;
 
 /// A request about a repository.
 #[derive(Clone, Debug)]
@@ -40,17 +38,6 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
     /// Whether nobody said who asked.
     pub(super) anonymous: bool,
-}
-
-/// The body of a registry's refusal (OCI distribution specification 1.1, "Error Codes").
-#[derive(Deserialize)]
-struct Refusal {
-    errors: Vec<RefusalError>,
-}
-
-#[derive(Deserialize)]
-struct RefusalError {
-    code: String,
 }
 
 impl<'a> Request<'a> {
@@ -152,23 +139,11 @@ impl Registry {
 impl Reply {
     /// What a registry calls the reason of its refusal.
     pub(super) fn codes(&self) -> Vec<String> {
-        let refusal: Option<Refusal> = serde_json::from_slice(&self.body).ok();
-        let codes = refusal.into_iter().flat_map(|refusal| refusal.errors);
-        codes
-            .map(|error| shown(&error.code))
-            .filter(|code| is_code(code))
-            .collect()
+        answer::codes(&self.body)
     }
 
     /// Whether a registry says that there is no such thing. A 404 by itself may come from anything on the way.
     pub(super) fn is_absence(&self) -> bool {
-        // `NOT_FOUND` is Harbor's for a project, and the specification's older one for a manifest.
-        let absent = ["MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"];
-        self.status == StatusCode::NOT_FOUND && self.codes().iter().any(|code| absent.contains(&code.as_str()))
+        answer::is_unknown(self.status.as_u16(), &self.body)
     }
-}
-
-/// Whether a text is a code, and no sentence in which anything could stand.
-fn is_code(text: &str) -> bool {
-    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }

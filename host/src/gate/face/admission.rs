@@ -2,16 +2,14 @@
 //!
 //! Nothing is changed by an answer, so that a `dryRun` is answered like any other request.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::marker::PhantomData;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use linkgate_image::object::{Kind, Named, ObjectError, changed_images, different};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -20,10 +18,6 @@ use crate::gate::decision::{Decision, Outcome, Reason};
 use crate::gate::{Asked, Gate};
 use crate::terminal::harmless;
 
-/// Different images of one object that are decided on.
-pub(super) const IMAGES: usize = 500;
-/// Containers or volumes of one object.
-const MEMBERS: usize = 1_000;
 /// Warnings of one answer, and characters of each: beyond 120 a client may cut them, beyond 4096 together they are lost.
 const WARNINGS: usize = 16;
 const WARNING_CHARACTERS: usize = 240;
@@ -42,20 +36,13 @@ pub(super) struct Review {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Request {
     pub(super) uid: String,
-    pub(super) kind: Kind,
+    kind: Kind,
     #[serde(default)]
     pub(super) namespace: String,
-    pub(super) operation: String,
+    operation: String,
     /// Read only as far as images depend on it.
     object: Option<Box<RawValue>>,
     old_object: Option<Box<RawValue>>,
-}
-
-/// What kind of object it is.
-#[derive(Debug, Deserialize)]
-pub(super) struct Kind {
-    group: String,
-    kind: String,
 }
 
 /// `AdmissionReview` with an answer.
@@ -93,30 +80,6 @@ pub(super) struct Status {
     message: String,
 }
 
-/// An image that an object names, and where.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Named {
-    /// A JSON pointer to it (RFC 6901).
-    pub(super) pointer: String,
-    /// What names it, in words.
-    holder: String,
-    /// The image, as it is written; empty if none is.
-    pub(super) image: String,
-}
-
-/// Why the images of an object are not known.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ObjectError {
-    /// An object of another kind.
-    #[error(
-        "the gate does not know where objects of kind {0} name their images: leave them out of the webhook's rules"
-    )]
-    Kind(String),
-    /// No object, or not of its kind's form.
-    #[error("the object is not of the form of its kind: {0}")]
-    Form(String),
-}
-
 /// Decides on the images of an object.
 pub(super) async fn review(State(gate): State<Arc<Gate>>, RawQuery(query): RawQuery, body: Body) -> Response {
     let request = match read(body).await.and_then(Review::request) {
@@ -124,25 +87,18 @@ pub(super) async fn review(State(gate): State<Arc<Gate>>, RawQuery(query): RawQu
         Err(problem) => return problem.into_response(),
     };
     let until = deadline(query.as_deref(), gate.settings().timeout);
-    let answer = match request.changed_images() {
+    let images = match request.changed_images() {
+        Ok(images) => images,
+        Err(error) => return Answer::refused(&request.uid, Reason::InvalidImage, &error.to_string()).into_response(),
+    };
+    let answer = match different(&images) {
         Err(error) => Answer::refused(&request.uid, Reason::InvalidImage, &error.to_string()),
-        Ok(images) => {
-            let unnamed = images.iter().find(|named| named.image.is_empty());
-            let written: BTreeSet<&str> = images.iter().map(|named| named.image.as_str()).collect();
-            if let Some(unnamed) = unnamed {
-                let message = format!("{} names no image", unnamed.holder);
-                Answer::refused(&request.uid, Reason::InvalidImage, &message)
-            } else if written.len() > IMAGES {
-                let message = format!("the object names more than {IMAGES} images");
-                Answer::refused(&request.uid, Reason::InvalidImage, &message)
-            } else {
-                let asked: Vec<Asked> = written
-                    .into_iter()
-                    .map(|image| Asked::Image(image.to_owned()))
-                    .collect();
-                let decisions = gate.decide_all(asked, &request.namespace, Face::Admission, until).await;
-                Answer::of(&request.uid, &decisions)
-            }
+        Ok(written) => {
+            let asked = written.into_iter().map(|image| Asked::Image(image.to_owned()));
+            let decisions = gate
+                .decide_all(asked.collect(), &request.namespace, Face::Admission, until)
+                .await;
+            Answer::of(&request.uid, &decisions)
         }
     };
     answer.into_response()
@@ -163,169 +119,14 @@ impl Review {
 }
 
 impl Request {
-    /// The images that the operation brings: all of a new object, of a changed one those that are new where they stand.
+    /// The images that the operation brings.
     pub(super) fn changed_images(&self) -> Result<Vec<Named>, ObjectError> {
-        match self.operation.as_str() {
-            "CREATE" => images(&self.kind, self.object.as_deref()),
-            "UPDATE" => {
-                let now = images(&self.kind, self.object.as_deref())?;
-                // An old object of a form that is not known excuses nothing.
-                let before: BTreeSet<(String, String)> = images(&self.kind, self.old_object.as_deref())
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|named| (named.holder, named.image))
-                    .collect();
-                let is_new = |named: &Named| !before.contains(&(named.holder.clone(), named.image.clone()));
-                Ok(now.into_iter().filter(is_new).collect())
-            }
-            // Neither brings a container.
-            "DELETE" | "CONNECT" => Ok(Vec::new()),
-            other => Err(ObjectError::Form(format!("operation {other}"))),
-        }
-    }
-}
-
-/// An object's parts that lead to images. Members that do not are passed over without being kept.
-#[derive(Default, Deserialize)]
-struct Object {
-    spec: Option<ObjectSpec>,
-}
-
-/// The specification of a pod, or of what makes pods.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ObjectSpec {
-    template: Option<Box<Object>>,
-    job_template: Option<Box<Object>>,
-    #[serde(default, deserialize_with = "few")]
-    containers: Option<Vec<Container>>,
-    #[serde(default, deserialize_with = "few")]
-    init_containers: Option<Vec<Container>>,
-    #[serde(default, deserialize_with = "few")]
-    ephemeral_containers: Option<Vec<Container>>,
-    #[serde(default, deserialize_with = "few")]
-    volumes: Option<Vec<Volume>>,
-}
-
-/// A list that is no longer than any pod's is: a body has room for millions of empty members.
-fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    struct Few<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
-        type Value = Option<Vec<T>>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("a list")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some(next) = list.next_element()? {
-                if all.len() == MEMBERS {
-                    return Err(de::Error::custom(format_args!(
-                        "a list has more than {MEMBERS} members"
-                    )));
-                }
-                all.push(next);
-            }
-            Ok(Some(all))
-        }
-    }
-    deserializer.deserialize_any(Few(PhantomData))
-}
-
-#[derive(Deserialize)]
-struct Container {
-    #[serde(default)]
-    name: String,
-    image: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Volume {
-    #[serde(default)]
-    name: String,
-    image: Option<ImageVolume>,
-}
-
-#[derive(Deserialize)]
-struct ImageVolume {
-    reference: Option<String>,
-}
-
-impl Kind {
-    /// The members that lead from an object to the pod's specification.
-    fn pod_spec(&self) -> Option<&'static [&'static str]> {
-        match (self.group.as_str(), self.kind.as_str()) {
-            ("", "Pod") => Some(&[]),
-            ("", "ReplicationController")
-            | ("apps" | "extensions", "ReplicaSet" | "Deployment" | "DaemonSet")
-            | ("apps", "StatefulSet")
-            | ("batch", "Job") => Some(&["template"]),
-            ("batch", "CronJob") => Some(&["jobTemplate", "template"]),
-            _ => None,
-        }
-    }
-}
-
-/// All images that an object names.
-fn images(kind: &Kind, object: Option<&RawValue>) -> Result<Vec<Named>, ObjectError> {
-    let way = kind.pod_spec().ok_or_else(|| {
-        let group = if kind.group.is_empty() {
-            "core"
-        } else {
-            kind.group.as_str()
-        };
-        ObjectError::Kind(format!("{} ({group})", kind.kind))
-    })?;
-    let object = object.map_or("null", RawValue::get);
-    let object: Option<Object> = serde_json::from_str(object).map_err(|error| ObjectError::Form(error.to_string()))?;
-    let mut at = "/spec".to_owned();
-    let missing = |at: &str| ObjectError::Form(format!("`{at}` is missing"));
-    let mut spec = object.and_then(|object| object.spec).ok_or_else(|| missing(&at))?;
-    for member in way {
-        at = format!("{at}/{member}/spec");
-        let next = if *member == "template" {
-            spec.template
-        } else {
-            spec.job_template
-        };
-        spec = next.and_then(|next| next.spec).ok_or_else(|| missing(&at))?;
-    }
-    Ok(spec.images(&at))
-}
-
-impl ObjectSpec {
-    /// The images of a pod's specification, which is at this pointer.
-    fn images(self, at: &str) -> Vec<Named> {
-        let lists = [
-            ("containers", "container", self.containers),
-            ("initContainers", "init container", self.init_containers),
-            ("ephemeralContainers", "ephemeral container", self.ephemeral_containers),
-        ];
-        let mut found = Vec::new();
-        for (list, what, containers) in lists {
-            for (number, container) in containers.into_iter().flatten().enumerate() {
-                found.push(Named {
-                    pointer: format!("{at}/{list}/{number}/image"),
-                    holder: format!("{what} `{}`", container.name),
-                    image: container.image.unwrap_or_default(),
-                });
-            }
-        }
-        for (number, volume) in self.volumes.into_iter().flatten().enumerate() {
-            if let Some(image) = volume.image {
-                found.push(Named {
-                    pointer: format!("{at}/volumes/{number}/image/reference"),
-                    holder: format!("image volume `{}`", volume.name),
-                    image: image.reference.unwrap_or_default(),
-                });
-            }
-        }
-        found
+        changed_images(
+            &self.operation,
+            &self.kind,
+            self.object.as_deref().map(RawValue::get),
+            self.old_object.as_deref().map(RawValue::get),
+        )
     }
 }
 
@@ -436,115 +237,4 @@ fn annotations(decisions: &[Decision]) -> BTreeMap<String, String> {
         annotations.insert("verdict".to_owned(), answers.join("; "));
     }
     annotations
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn images_of(kind: &Kind, object: &Value) -> Result<Vec<Named>, ObjectError> {
-        let raw = serde_json::value::to_raw_value(object).unwrap();
-        images(kind, Some(&raw))
-    }
-
-    fn kind(group: &str, kind: &str) -> Kind {
-        Kind {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-        }
-    }
-
-    fn spec() -> Value {
-        json!({
-            "containers": [{"name": "a", "image": "a:1"}],
-            "initContainers": [{"name": "b", "image": "b:1"}],
-            "ephemeralContainers": [{"name": "c", "image": "c:1"}],
-            "volumes": [{"name": "d", "image": {"reference": "d:1"}}, {"name": "e", "emptyDir": {}}],
-        })
-    }
-
-    #[test]
-    fn every_kind_and_every_place() {
-        let template = json!({"spec": {"template": {"spec": spec()}}});
-        for (group, name, object) in [
-            ("", "Pod", json!({"spec": spec()})),
-            ("", "ReplicationController", template.clone()),
-            ("apps", "ReplicaSet", template.clone()),
-            ("apps", "Deployment", template.clone()),
-            ("apps", "StatefulSet", template.clone()),
-            ("apps", "DaemonSet", template.clone()),
-            ("batch", "Job", template.clone()),
-            (
-                "batch",
-                "CronJob",
-                json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": spec()}}}}}),
-            ),
-        ] {
-            let found = images_of(&kind(group, name), &object).unwrap();
-            let names: Vec<&str> = found.iter().map(|named| named.image.as_str()).collect();
-            assert_eq!(names, ["a:1", "b:1", "c:1", "d:1"], "{name}");
-            for named in found {
-                assert_eq!(
-                    object.pointer(&named.pointer),
-                    Some(&Value::String(named.image)),
-                    "{name}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_an_error() {
-        for (group, name, object) in [
-            ("example.com", "Pod", json!({"spec": spec()})),
-            ("apps", "Pod", json!({"spec": spec()})),
-            ("", "Service", json!({"spec": {}})),
-            ("", "Pod", json!({})),
-            ("", "Pod", Value::Null),
-            ("", "Pod", json!({"spec": {"containers": {}}})),
-            ("", "Pod", json!({"spec": {"containers": vec![json!({}); MEMBERS + 1]}})),
-            ("", "Pod", json!({"spec": {"containers": [{"image": 1}]}})),
-            ("", "Pod", json!({"spec": {"volumes": [{"image": {"reference": []}}]}})),
-            ("apps", "Deployment", json!({"spec": spec()})),
-        ] {
-            assert!(
-                images_of(&kind(group, name), &object).is_err(),
-                "{group} {name} {object}"
-            );
-        }
-        let unnamed = images_of(&kind("", "Pod"), &json!({"spec": {"containers": [{"name": "a"}]}})).unwrap();
-        assert_eq!(unnamed[0].image, "");
-    }
-
-    #[test]
-    fn an_update_brings_what_is_new_where_it_stands() {
-        let request = |operation: &str, object: Value, old: Value| Request {
-            uid: "1".to_owned(),
-            kind: kind("", "Pod"),
-            namespace: String::new(),
-            operation: operation.to_owned(),
-            object: Some(serde_json::value::to_raw_value(&object).unwrap()),
-            old_object: Some(serde_json::value::to_raw_value(&old).unwrap()),
-        };
-        let pod = |image: &str, other: &str| json!({"spec": {"containers": [{"name": "a", "image": image}, {"name": "b", "image": other}]}});
-        let brought = |operation, object, old| {
-            let images = request(operation, object, old).changed_images().unwrap();
-            images.into_iter().map(|named| named.image).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            brought("UPDATE", pod("a:1", "b:1"), pod("a:1", "b:1")),
-            Vec::<String>::new()
-        );
-        assert_eq!(brought("UPDATE", pod("a:2", "b:1"), pod("a:1", "b:1")), ["a:2"]);
-        assert_eq!(brought("UPDATE", pod("b:1", "b:1"), pod("a:1", "b:1")), ["b:1"]);
-        assert_eq!(brought("UPDATE", pod("a:1", "b:1"), Value::Null), ["a:1", "b:1"]);
-        assert_eq!(brought("CREATE", pod("a:1", "b:1"), pod("a:1", "b:1")), ["a:1", "b:1"]);
-        assert_eq!(brought("DELETE", Value::Null, pod("a:1", "b:1")), Vec::<String>::new());
-        assert!(
-            request("PATCH", pod("a:1", "b:1"), Value::Null)
-                .changed_images()
-                .is_err()
-        );
-    }
 }

@@ -10,12 +10,12 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::{self, StreamExt as _};
+use linkgate_image::Image;
 use serde::{Deserialize, Serialize};
 
 use super::{Face, deadline, json, problem, read};
 use crate::gate::decision::{Decision, Outcome};
 use crate::gate::{Asked, Deadline, Gate};
-use crate::image::Image;
 
 /// Keys of one request.
 const KEYS: usize = 1_000;

@@ -1,6 +1,6 @@
 //! `POST /mutate`: Kubernetes' mutating webhook pins tags, so that what is decided on is what will run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,14 +9,15 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, StreamExt as _};
+use linkgate_image::object::{Named, different};
+use linkgate_image::{Image, ImageError};
 use serde_json::json;
 
-use super::admission::{Answer, IMAGES, Named, Review};
+use super::admission::{Answer, Review};
 use super::{deadline, read};
 use crate::gate::Gate;
 use crate::gate::decision::Reason;
 use crate::gate::policy::Governed;
-use crate::image::Image;
 
 /// How many tags are resolved at once.
 const ABREAST: usize = 16;
@@ -51,11 +52,8 @@ pub(super) async fn review(State(gate): State<Arc<Gate>>, RawQuery(query): RawQu
 
 /// What to write in the place of each image that is named by a tag.
 async fn pin(gate: &Gate, images: &[Named], namespace: &str) -> Result<BTreeMap<String, String>, Refusal> {
-    let written: BTreeSet<String> = images.iter().map(|named| named.image.clone()).collect();
-    if written.len() > IMAGES {
-        let message = format!("the object names more than {IMAGES} images");
-        return Err((Reason::InvalidImage, message));
-    }
+    let written = different(images).map_err(|error| (Reason::InvalidImage, error.to_string()))?;
+    let written: Vec<String> = written.into_iter().map(str::to_owned).collect();
     let mut pinned = BTreeMap::new();
     let mut resolved = stream::iter(written)
         .map(|written| async move {
@@ -76,7 +74,7 @@ async fn pin(gate: &Gate, images: &[Named], namespace: &str) -> Result<BTreeMap<
 async fn resolve(gate: &Gate, written: &str, namespace: &str) -> Result<Option<String>, Refusal> {
     let image: Image = written
         .parse()
-        .map_err(|error: crate::image::ImageError| (Reason::InvalidImage, error.to_string()))?;
+        .map_err(|error: ImageError| (Reason::InvalidImage, error.to_string()))?;
     let governing = gate.policies().governing(Governed::Image(&image.name()), namespace);
     if image.digest().is_some() || governing.is_empty() {
         return Ok(None);

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use linkgate_image::ImageError;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::request::{self, Content, NamedKey, Options, Request, Trust};
 use linkgate_verifier::verdict::{Code, Undecided};
@@ -20,7 +21,6 @@ use super::patterns::Patterns;
 use super::policies;
 use super::template::{Template, TemplateError};
 use crate::evidence::{About, Source};
-use crate::image::ImageError;
 use crate::record::hash::Digest;
 use crate::record::link;
 use crate::report::names::Names;
@@ -354,7 +354,7 @@ impl About {
         Self {
             image: None,
             name: Some("registry.example/app".to_owned()),
-            digest: crate::image::ManifestDigest::of(b""),
+            digest: linkgate_image::ManifestDigest::of(b""),
             namespace: "default".to_owned(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use linkgate_image::Image;
 use linkgate_verifier::request::Trust;
 use serde::Deserialize;
 
@@ -15,7 +16,6 @@ use crate::evidence::image_layout::ImageLayout;
 use crate::evidence::registry::RegistryEvidence;
 use crate::gate::context::Context;
 use crate::gate::template::Template;
-use crate::image::Image;
 
 /// A policy as operators write it.
 #[derive(Debug, Deserialize)]

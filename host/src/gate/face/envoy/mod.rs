@@ -6,11 +6,12 @@
 
 pub(super) mod grpc;
 pub(super) mod http;
-mod path;
 
 use std::sync::Arc;
 use std::time::Instant as Moment;
 
+use linkgate_image::path::{self, Reference, Wanted};
+use linkgate_image::{Image, ImageError, ManifestDigest};
 use linkgate_verifier::verdict::shown;
 use serde_json::json;
 
@@ -20,8 +21,6 @@ use crate::gate::allowed::Kind;
 use crate::gate::decision::{Outcome, Reason};
 use crate::gate::policy::Governed;
 use crate::gate::{Asked, Blobs, Deadline, Gate};
-use crate::image::{Image, ManifestDigest};
-use path::{Reference, Wanted};
 
 /// What Envoy is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +90,16 @@ pub(super) async fn check(gate: &Arc<Gate>, registry: &str, method: &str, path: 
         }
     };
     match decided {
-        Ok(digest) => Check::Pass(wanted.by_digest(path, &digest)),
+        Ok(digest) => Check::Pass(by_digest(&wanted, path, &digest)),
         Err(denial) => Check::Deny(denial),
+    }
+}
+
+/// The path by which what was decided on is asked for.
+fn by_digest(wanted: &Wanted, path: &str, digest: &ManifestDigest) -> String {
+    match wanted {
+        Wanted::Manifest { repository, query, .. } => format!("/v2/{repository}/manifests/{digest}{query}"),
+        Wanted::Ping | Wanted::Blob { .. } => path.to_owned(),
     }
 }
 
@@ -170,9 +177,24 @@ fn named(registry: &str, repository: &str) -> Result<Image, Denial> {
     let denied = |message| Denial::new(403, "DENIED", message);
     let image: Image = format!("{registry}/{repository}")
         .parse()
-        .map_err(|error: crate::image::ImageError| denied(error.to_string()))?;
+        .map_err(|error: ImageError| denied(error.to_string()))?;
     if image.registry() != registry {
         return Err(denied(format!("`{}` is no name of a registry", shown(registry))));
     }
     Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_pinned_for_the_mirror_that_was_asked() {
+        let digest = ManifestDigest::of(b"test");
+        let pinned = |path: &str| by_digest(&path::parse(path).unwrap(), path, &digest);
+        let manifest = format!("/v2/a/b-c/d.e/manifests/{digest}?ns=docker.io");
+        assert_eq!(pinned("/v2/a/b-c/d.e/manifests/v1.0?ns=docker.io"), manifest);
+        let blob = format!("/v2/a/blobs/{digest}?ns=docker.io");
+        assert_eq!(pinned(&blob), blob);
+    }
 }

@@ -1,98 +1,16 @@
-//! References of images in the one form that policies are matched with.
+//! References of images, in the one form that policies are matched with.
 //!
 //! What a person writes in a manifest (`nginx`, `docker.io/nginx:1`, `Registry.example:443/app`) and what a policy's
 //! pattern says must meet: short names are filled up as every container runtime does it, hosts are lower-case, and the
 //! port that HTTPS has anyway is left out. What could be read in two ways is refused.
 
-use std::fmt;
-use std::str::FromStr;
+use core::fmt;
+use core::str::FromStr;
 
 use linkgate_verifier::verdict::shown;
-use oci_client::Reference;
 
-/// The digest of a manifest, as `sha256:` and lower-case hexadecimal digits (OCI image specification 1.1, "Digests").
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ManifestDigest {
-    algorithm: Algorithm,
-    hex: String,
-}
-
-/// The algorithms that the OCI image specification registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Algorithm {
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
-/// Why a text is no digest of a manifest.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no digest: `sha256:` and 64 lower-case hexadecimal digits are expected (or sha384, sha512)")]
-pub struct DigestError(String);
-
-impl ManifestDigest {
-    /// The SHA-256 of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            algorithm: Algorithm::Sha256,
-            hex: crate::record::hash::Digest::of(bytes).to_string(),
-        }
-    }
-
-    /// `sha256`, `sha384` or `sha512`
-    pub fn algorithm(&self) -> &'static str {
-        match self.algorithm {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Sha384 => "sha384",
-            Algorithm::Sha512 => "sha512",
-        }
-    }
-
-    /// Its hexadecimal digits.
-    pub fn hex(&self) -> &str {
-        &self.hex
-    }
-
-    /// Whether these bytes have it.
-    pub fn is_of(&self, bytes: &[u8]) -> bool {
-        use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
-        let algorithm = match self.algorithm {
-            Algorithm::Sha256 => &SHA256,
-            Algorithm::Sha384 => &SHA384,
-            Algorithm::Sha512 => &SHA512,
-        };
-        linkgate_verifier::key::hex(digest(algorithm, bytes).as_ref()) == self.hex
-    }
-}
-
-impl FromStr for ManifestDigest {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let wrong = || DigestError(shown(text));
-        let (name, hex) = text.split_once(':').ok_or_else(wrong)?;
-        let (algorithm, digits) = match name {
-            "sha256" => (Algorithm::Sha256, 64),
-            "sha384" => (Algorithm::Sha384, 96),
-            "sha512" => (Algorithm::Sha512, 128),
-            _ => return Err(wrong()),
-        };
-        let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if hex.len() != digits || !is_hex {
-            return Err(wrong());
-        }
-        Ok(Self {
-            algorithm,
-            hex: hex.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for ManifestDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.algorithm(), self.hex)
-    }
-}
+use crate::digest::{DigestError, ManifestDigest};
+use crate::prelude::*;
 
 /// An image's reference: where its repository is, and which of its manifests is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,13 +40,11 @@ pub enum ImageError {
 /// Longer references are refused before they are looked at. A repository has at most 255 characters, a tag 128.
 const LONGEST: usize = 1024;
 
-/// The names under which Docker Hub answers.
-const HUB: [&str; 4] = [
-    "docker.io",
-    "index.docker.io",
-    "registry-1.docker.io",
-    "registry.hub.docker.com",
-];
+/// Docker Hub, which is meant where no host is named.
+const HUB: &str = "docker.io";
+
+/// Other names under which it answers.
+const HUB_TOO: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
 impl Image {
     /// The image of a digest.
@@ -175,17 +91,6 @@ impl Image {
     pub fn digest(&self) -> Option<&ManifestDigest> {
         self.digest.as_ref()
     }
-
-    /// The reference as registries' clients take it.
-    pub fn reference(&self) -> Reference {
-        let (registry, repository) = (self.registry.clone(), self.repository.clone());
-        match (&self.digest, &self.tag) {
-            (Some(digest), _) => Reference::with_digest(registry, repository, digest.to_string()),
-            (None, tag) => {
-                Reference::with_tag(registry, repository, tag.clone().unwrap_or_else(|| "latest".to_owned()))
-            }
-        }
-    }
 }
 
 impl FromStr for Image {
@@ -196,37 +101,25 @@ impl FromStr for Image {
         if text.len() > LONGEST {
             return Err(form());
         }
-        let digest = text.split_once('@').map(|(_, digest)| digest.parse()).transpose()?;
-        let parsed: Reference = text.parse().map_err(|_| form())?;
-        if !is_repository(parsed.repository()) || parsed.tag().is_some_and(|tag| !is_tag(tag)) {
+        let (named, digest) = match text.split_once('@') {
+            Some((named, digest)) => (named, Some(digest.parse()?)),
+            None => (text, None),
+        };
+        let (path, tag) = split_tag(named);
+        let (host, repository) = split_host(path);
+        let registry = registry(host);
+        let repository = match registry.as_deref() {
+            Some(HUB) if !repository.contains('/') => format!("library/{repository}"),
+            _ => repository.to_owned(),
+        };
+        if !is_repository(&repository) || tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(form());
         }
-        let host = parsed.registry().to_ascii_lowercase();
-        let registry = host.strip_suffix(":443").unwrap_or(&host);
-        // Without a dot or a port a host looks like the first part of a repository on Docker Hub.
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'[' | b']');
-        let is_host = registry.bytes().all(is_plain) && (registry.contains(['.', ':']) || registry == "localhost");
-        if !is_host || registry.ends_with('.') || registry.contains(".:") {
-            return Err(ImageError::Host(shown(text)));
-        }
-        let port = registry.split_once(':').map(|(_, port)| port);
-        // `05000` is the port `5000`, and another text.
-        if port.is_some_and(|port| port.starts_with('0') || port.parse::<u16>().is_err()) {
-            return Err(ImageError::Host(shown(text)));
-        }
-        let is_hub = HUB.contains(&registry);
-        let repository = parsed.repository();
+        let tag = tag.unwrap_or("latest").to_owned();
         Ok(Self {
-            registry: if is_hub { "docker.io" } else { registry }.to_owned(),
-            repository: if is_hub && !repository.contains('/') {
-                format!("library/{repository}")
-            } else {
-                repository.to_owned()
-            },
-            tag: match digest {
-                Some(_) => None,
-                None => Some(parsed.tag().unwrap_or("latest").to_owned()),
-            },
+            registry: registry.ok_or_else(|| ImageError::Host(shown(text)))?,
+            repository,
+            tag: digest.is_none().then_some(tag),
             digest,
         })
     }
@@ -241,6 +134,57 @@ impl fmt::Display for Image {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// What is before the tag, and the tag. A `:` with a `/` after it is before a port.
+fn split_tag(named: &str) -> (&str, Option<&str>) {
+    match named.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (named, None),
+    }
+}
+
+/// The host and the repository. Container runtimes see by the first part whether there is a host; to some of them an
+/// upper-case letter is enough, which no repository has.
+fn split_host(path: &str) -> (&str, &str) {
+    match path.split_once('/') {
+        Some((first, rest)) if stands_alone(first) || first.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+            (first, rest)
+        }
+        _ => (HUB, path),
+    }
+}
+
+/// Whether nobody takes it for a part of a repository.
+fn stands_alone(host: &str) -> bool {
+    host.contains(['.', ':']) || host == "localhost"
+}
+
+/// A registry as images' names have it; nothing if it could be read in two ways.
+fn registry(host: &str) -> Option<String> {
+    let lower = host.to_ascii_lowercase();
+    let registry = lower.strip_suffix(":443").unwrap_or(&lower);
+    if !is_host(&lower) || !stands_alone(host) || !stands_alone(registry) {
+        return None;
+    }
+    Some(if HUB_TOO.contains(&registry) { HUB } else { registry }.to_owned())
+}
+
+/// A domain and perhaps a port.
+fn is_host(host: &str) -> bool {
+    let (domain, port) = match host.split_once(':') {
+        Some((domain, port)) => (domain, Some(port)),
+        None => (host, None),
+    };
+    let is_label = |label: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(is_plain)
+    };
+    // `05000` is the port `5000`, and another text.
+    let is_port = |port: &str| {
+        !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+    };
+    domain.split('.').all(is_label) && port.is_none_or(is_port)
 }
 
 /// Whether it is a repository's name (OCI distribution specification 1.1, "Pulling manifests"):
@@ -258,13 +202,12 @@ pub(crate) fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_part)
 }
 
-/// Whether it is a tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
+/// Whether it is a tag (OCI distribution specification 1.1, "Pulling manifests"): `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`
 pub(crate) fn is_tag(tag: &str) -> bool {
-    let bytes = tag.as_bytes();
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    bytes.len() <= 128
-        && bytes.first().is_some_and(is_word)
-        && bytes.iter().all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= 128
+        && tag.bytes().next().is_some_and(is_word)
+        && tag.bytes().all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
 #[cfg(test)]
@@ -278,7 +221,9 @@ mod tests {
         for (written, form) in [
             ("nginx", "docker.io/library/nginx:latest"),
             ("nginx:1.27", "docker.io/library/nginx:1.27"),
+            ("registry:5000", "docker.io/library/registry:5000"),
             ("index.docker.io/library/nginx", "docker.io/library/nginx:latest"),
+            ("registry-1.docker.io/nginx", "docker.io/library/nginx:latest"),
             ("DOCKER.IO/nginx", "docker.io/library/nginx:latest"),
             ("docker.io:443/nginx", "docker.io/library/nginx:latest"),
             (
@@ -289,14 +234,18 @@ mod tests {
             ("Registry.Example/app:1", "registry.example/app:1"),
             ("registry.example:443/app:1", "registry.example/app:1"),
             ("registry.example:5000/a/b/c:1", "registry.example:5000/a/b/c:1"),
+            ("127.0.0.1:5000/app", "127.0.0.1:5000/app:latest"),
             ("localhost/app", "localhost/app:latest"),
+            ("localhost:443/app", "localhost/app:latest"),
+            ("r.example/a__b/c--d/e.f", "r.example/a__b/c--d/e.f:latest"),
         ] {
             assert_eq!(written.parse::<Image>().unwrap().to_string(), form, "{written}");
         }
         for written in ["r.example/app", "r.example/app:tag"] {
             let image: Image = format!("{written}@sha256:{HEX}").parse().unwrap();
             assert_eq!(image.to_string(), format!("r.example/app@sha256:{HEX}"));
-            assert_eq!(image.tag(), None);
+            assert_eq!((image.tag(), image.name()), (None, "r.example/app".to_owned()));
+            assert_eq!(image.tagged("1").to_string(), "r.example/app:1");
         }
     }
 
@@ -304,36 +253,59 @@ mod tests {
     fn what_could_be_read_in_two_ways_is_refused() {
         for wrong in [
             "",
+            "/",
+            "a//b",
             "UPPER/case",
+            // A host to docker, and a part of a repository to others.
+            "LOCALHOST/app",
             "host:443/app",
+            "r.example:443:443/app",
             "r.example/App",
             "r.example/t\u{e9}",
             "r.example/app:t\u{e9}",
+            "r.example/app:",
             "r_x.example/app",
             "r.example:0443/app",
             "r.example:05000/app",
             "r.example:0/app",
             "r.example:70000/app",
-            "r.example/app@sha256:0",
-            "r.example/app@md5:9f86d081884c7d659a2feaa0c55ad015",
+            "r.example:+80/app",
+            "r.example:/app",
             "r.example./app",
             "r.example.:5000/app",
+            "-r.example/app",
+            "r..example/app",
+            "[::1]:5000/app",
             "r.example/../app",
             "r.example/app:tag:tag",
             "https://r.example/app",
             " r.example/app",
             "r.example/app\n",
+            "r.example/app@",
+            "r.example/app@sha256:0",
+            "r.example/app@md5:9f86d081884c7d659a2feaa0c55ad015",
+            "@sha256:0",
         ] {
             assert!(wrong.parse::<Image>().is_err(), "{wrong:?}");
+        }
+        for (wrong, length) in [("", 250), ("r.example/", 256), ("r.example/", 2_000)] {
+            assert!(format!("{wrong}{}", "a".repeat(length)).parse::<Image>().is_err());
         }
         let upper = format!("r.example/app@sha256:{}", HEX.to_uppercase());
         assert!(upper.parse::<Image>().is_err());
     }
 
     #[test]
-    fn digests_are_of_bytes() {
-        let digest: ManifestDigest = format!("sha256:{HEX}").parse().unwrap();
-        assert!(digest.is_of(b"test") && !digest.is_of(b"tesT"));
-        assert_eq!(ManifestDigest::of(b"test"), digest);
+    fn errors_say_what_is_wrong() {
+        for (wrong, said) in [
+            ("r.example/a b", "is no reference of an image"),
+            ("https://r.example/app", "is no reference of an image"),
+            ("R_x/y", "could be read in two"),
+            ("r.example./y", "could be read in two"),
+            ("r.example/a@sha256:abc", "`sha256:abc` is no digest"),
+        ] {
+            let error = wrong.parse::<Image>().unwrap_err().to_string();
+            assert!(error.contains(said), "{wrong}: {error}");
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! Paths of the distribution API (OCI distribution specification 1.1, "Endpoints"), read so strictly that a registry
 //! cannot read them in another way.
 
-use crate::digest::Digest;
+use core::fmt;
+
+use crate::digest::ManifestDigest;
+use crate::image::{is_repository, is_tag};
+use crate::prelude::*;
 
 /// What a client of a registry wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +18,15 @@ pub enum Wanted {
         repository: String,
         /// By this tag or digest.
         reference: Reference,
+        /// `?ns=` and the registry that a mirror is asked for, or nothing.
+        query: String,
     },
     /// A blob.
     Blob {
         /// Of this repository.
         repository: String,
         /// By this digest.
-        digest: Digest,
+        digest: ManifestDigest,
     },
 }
 
@@ -30,11 +36,11 @@ pub enum Reference {
     /// A tag
     Tag(String),
     /// A digest
-    Digest(Digest),
+    Digest(ManifestDigest),
 }
 
-impl std::fmt::Display for Reference {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag(tag) => formatter.write_str(tag),
             Self::Digest(digest) => digest.fmt(formatter),
@@ -42,13 +48,17 @@ impl std::fmt::Display for Reference {
     }
 }
 
-/// What a path with its query wants; nothing if it is no path of a pull, or could be read in two ways. The one query that
-/// clients of mirrors send, `?ns=HOST`, is understood, and not passed on.
+/// What a path with its query wants; nothing if it is no path of a pull, or could be read in two ways.
 pub fn parse(path: &str) -> Option<Wanted> {
-    let path = match path.split_once('?') {
-        Some((path, query)) if is_namespace(query) => path,
+    let (path, query) = match path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path, None),
+    };
+    // A mirror's client says which registry it means. What is delivered is what was judged, since it goes by digest.
+    let query = match query {
+        None => String::new(),
+        Some(query) if is_namespace(query) => format!("?{query}"),
         Some(_) => return None,
-        None => path,
     };
     let rest = path.strip_prefix("/v2")?;
     if rest.is_empty() || rest == "/" {
@@ -68,6 +78,7 @@ pub fn parse(path: &str) -> Option<Wanted> {
                 Err(_) if is_tag(last) => Reference::Tag(last.to_owned()),
                 Err(_) => return None,
             },
+            query,
         }),
         "blobs" => Some(Wanted::Blob {
             repository,
@@ -86,28 +97,6 @@ fn is_namespace(query: &str) -> bool {
     })
 }
 
-/// Whether it is a repository's name (OCI distribution specification 1.1, "Pulling manifests").
-pub fn is_repository(name: &str) -> bool {
-    let is_part = |part: &str| {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let bytes = part.as_bytes();
-        bytes.first().copied().is_some_and(is_plain)
-            && bytes.last().copied().is_some_and(is_plain)
-            && bytes.split(|byte| is_plain(*byte)).all(|separator| {
-                matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|byte| *byte == b'-')
-            })
-    };
-    name.len() <= 255 && name.split('/').all(is_part)
-}
-
-fn is_tag(tag: &str) -> bool {
-    let bytes = tag.as_bytes();
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    bytes.len() <= 128
-        && bytes.first().is_some_and(is_word)
-        && bytes.iter().all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,17 +105,38 @@ mod tests {
 
     #[test]
     fn pulls() {
-        assert_eq!(parse("/v2/"), Some(Wanted::Ping));
-        assert_eq!(parse("/v2"), Some(Wanted::Ping));
-        assert_eq!(
-            parse("/v2/a/manifests/manifests/v1?ns=docker.io"),
-            Some(Wanted::Manifest {
-                repository: "a/manifests".to_owned(),
-                reference: Reference::Tag("v1".to_owned())
-            })
-        );
-        for kind in ["manifests", "blobs"] {
-            assert!(parse(&format!("/v2/a/b-c/d.e/{kind}/sha256:{HEX}")).is_some());
+        let digest: ManifestDigest = format!("sha256:{HEX}").parse().unwrap();
+        let manifest = |repository: &str, reference: Reference, query: &str| Wanted::Manifest {
+            repository: repository.to_owned(),
+            reference,
+            query: query.to_owned(),
+        };
+        let tag = |tag: &str| Reference::Tag(tag.to_owned());
+        for (path, wanted) in [
+            ("/v2/", Wanted::Ping),
+            ("/v2", Wanted::Ping),
+            (
+                "/v2/a/b-c/d.e/manifests/v1.0?ns=docker.io",
+                manifest("a/b-c/d.e", tag("v1.0"), "?ns=docker.io"),
+            ),
+            // A repository may be called as a part of the API is.
+            (
+                "/v2/a/manifests/manifests/latest",
+                manifest("a/manifests", tag("latest"), ""),
+            ),
+            (
+                &format!("/v2/a/manifests/{digest}"),
+                manifest("a", Reference::Digest(digest.clone()), ""),
+            ),
+            (
+                &format!("/v2/a/blobs/{digest}"),
+                Wanted::Blob {
+                    repository: "a".to_owned(),
+                    digest: digest.clone(),
+                },
+            ),
+        ] {
+            assert_eq!(parse(path), Some(wanted), "{path}");
         }
     }
 
@@ -147,9 +157,11 @@ mod tests {
             "/v2/a%2fb/manifests/latest",
             "/v2/a/manifests/latest#x",
             "/v2/a/manifests/latest?x=y",
+            "/v2/a/manifests/latest?ns=",
             "/v2/a/manifests/latest?ns=a&ns=b",
             "/v2/A/manifests/latest",
             "/v2/a..b/manifests/latest",
+            "/v2/-a/manifests/latest",
             "/v2/a/manifests/sha256:0",
             "/v2/a/manifests/.hidden",
             "/v2/a/blobs/latest",
