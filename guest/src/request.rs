@@ -192,7 +192,7 @@ pub enum Anchor {
 impl Request {
     /// Reads the JSON form. Members that a request does not have are errors, and so are bytes that are not UTF-8.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, RequestError> {
-        serde_json::from_slice(text.as_ref()).map_err(|error| RequestError::Form(error.to_string()))
+        serde_json::from_slice(text.as_ref()).map_err(|error| RequestError::Form(shortened(error.to_string())))
     }
 
     /// Checks the sizes and names of what was handed over.
@@ -340,9 +340,21 @@ fn shown(text: &str) -> String {
     text.chars().take(limits::SHOWN).collect()
 }
 
+/// What is wrong with a request, without most of a value that it quotes: what was expected, and where, stands at the end.
+fn shortened(message: String) -> String {
+    const END: usize = 100;
+    match (message.char_indices().nth(limits::SHOWN), message.char_indices().rev().nth(END)) {
+        (Some((begin, _)), Some((end, _))) if begin < end => {
+            let (begin, end) = (message.get(..begin), message.get(end..));
+            format!("{}…{}", begin.unwrap_or_default(), end.unwrap_or_default())
+        }
+        _ => message,
+    }
+}
+
 /// The JSON form of [`Content`], alone or among other members.
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `text` or `base64`")]
 struct JsonContent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -452,5 +464,23 @@ impl<'de> Deserialize<'de> for InspectionResult {
 impl Serialize for InspectionResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         JsonNamed::of(Some(&self.at), &self.name, &self.content).serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_not_echoed() {
+        for letter in ["x", "\u{e9}"] {
+            let layout = letter.repeat(100_000);
+            let text = format!(r#"{{"layout": "{layout}", "trust": {{"signed_by": []}}, "now": 0}}"#);
+            let message = Request::from_json(&text).unwrap_err().to_string();
+            assert!(message.chars().count() < 600, "{}", message.len());
+            assert!(message.contains("expected an object with `text` or `base64`"), "{message}");
+        }
     }
 }
