@@ -343,7 +343,10 @@ fn shown(text: &str) -> String {
 /// What is wrong with a request, without most of a value that it quotes: what was expected, and where, stands at the end.
 fn shortened(message: String) -> String {
     const END: usize = 100;
-    match (message.char_indices().nth(limits::SHOWN), message.char_indices().rev().nth(END)) {
+    match (
+        message.char_indices().nth(limits::SHOWN),
+        message.char_indices().rev().nth(END),
+    ) {
         (Some((begin, _)), Some((end, _))) if begin < end => {
             let (begin, end) = (message.get(..begin), message.get(end..));
             format!("{}…{}", begin.unwrap_or_default(), end.unwrap_or_default())
@@ -480,7 +483,10 @@ mod tests {
             let text = format!(r#"{{"layout": "{layout}", "trust": {{"signed_by": []}}, "now": 0}}"#);
             let message = Request::from_json(&text).unwrap_err().to_string();
             assert!(message.chars().count() < 600, "{}", message.len());
-            assert!(message.contains("expected an object with `text` or `base64`"), "{message}");
+            assert!(
+                message.contains("expected an object with `text` or `base64`"),
+                "{message}"
+            );
         }
     }
 }

@@ -35,6 +35,14 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# An Envoy that hands on the trailers of HTTP/1.1, as it does those of HTTP/2.
+PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+TRAILERS = {
+    "@type": f"type.googleapis.com/{PROTOCOL}",
+    "explicit_http_config": {"http_protocol_options": {"enable_trailers": True}},
+}
+
+
 class Filter(Proxy):
     """An Envoy with the filter."""
 
@@ -68,7 +76,12 @@ def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_pat
     """Starts an Envoy with the filter before a registry."""
 
     def start(
-        port: int | None = None, text: str | None = None, code: Path = module, idle: str = "20s", **changes: Any
+        port: int | None = None,
+        text: str | None = None,
+        code: Path = module,
+        idle: str = "20s",
+        trailers: bool = False,
+        **changes: Any,
     ) -> Filter:
         folder, listen, admin = tmp_path_factory.mktemp("filter"), free_port(), free_port()
         bootstrap = yaml.safe_load((POLICIES / "envoy/filter/envoy.yaml").read_text())
@@ -82,6 +95,8 @@ def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_pat
         plugin = manager["http_filters"][0]["typed_config"]["config"]
         plugin["vm_config"]["code"]["local"]["filename"] = str(code)
         plugin["configuration"]["value"] = text or json.dumps(configured(images, **changes))
+        if trailers:
+            resources["clusters"][0]["typed_extension_protocol_options"] = {PROTOCOL: TRAILERS}
         [endpoints] = resources["clusters"][0]["load_assignment"]["endpoints"]
         [endpoint] = endpoints["lb_endpoints"]
         endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port or images.chain.registry.port
@@ -270,6 +285,8 @@ class Liar(http.server.ThreadingHTTPServer):
         # By what a path holds: how often it is answered rightly before, and the answer, or nothing for a long time.
         self.answers: dict[str, tuple[int, Answer]] = {}
         self.asked: list[str] = []
+        self.digest = ""
+        self.trailers = False
         super().__init__(("127.0.0.1", 0), Lies)
 
     @property
@@ -308,6 +325,13 @@ class Lies(http.server.BaseHTTPRequestHandler):
     def say(self, status: int, body: bytes, kind: str | None = None) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind or "application/json")
+        if self.server.digest:
+            self.send_header("Docker-Content-Digest", self.server.digest)
+        if self.server.trailers:
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(body), body))
+            return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -381,6 +405,63 @@ def test_other_bytes_than_those_of_the_digest(lied_to: Callable[..., Filter], li
         time.sleep(1.1)
     liar.answers = {}
     assert envoy.manifest(good.repository, good.digest).body == good.manifest
+
+
+@pytest.mark.parametrize("answer", [(307, b""), (304, b""), (206, b"{}"), (203, b"{}")])
+def test_an_answer_that_leads_elsewhere(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, answer: tuple[int, bytes]
+) -> None:
+    """After the judgement the client is sent somewhere else, or told that it has the manifest: it could not tell."""
+    envoy, good = lied_to(liar), images.good
+    liar.answers = {f"/manifests/{good.digest}": (0, answer)}
+    assert envoy.manifest(good.repository, good.tag).status == 503
+    assert_sound(envoy, liar, good)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_an_error_with_words_is_handed_on(lied_to: Callable[..., Filter], liar: Liar, images: Pushed, status: int) -> None:
+    envoy, good = lied_to(liar), images.good
+    liar.answers = {f"/manifests/{good.digest}": (0, (status, b'{"errors":[]}'))}
+    reply = envoy.manifest(good.repository, good.tag)
+    assert (reply.status, reply.body) == (status, b'{"errors":[]}')
+    assert_sound(envoy, liar, good)
+
+
+def test_a_client_that_accepts_no_manifest(before: Callable[..., Filter], images: Pushed) -> None:
+    """The registry says 404 then, in words: that is no trap."""
+    envoy, good = before(), images.good
+    for _ in range(3):
+        assert envoy.manifest(good.repository, good.digest, accept="text/plain").status == 404
+    assert envoy.manifest(good.repository, good.digest).body == good.manifest
+    assert "panicked" not in envoy.engine.log()
+
+
+def test_trailers_let_no_manifest_go_unchecked(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    envoy, good, tampered = lied_to(liar, trailers=True), images.good, images.tampered
+    liar.trailers = True
+    for manifest in [tampered.manifest, good.manifest]:
+        liar.answers = {f"/manifests/{good.digest}": (0, (200, manifest))}
+        assert envoy.manifest(good.repository, good.tag).status == 503
+    liar.trailers = False
+    assert_sound(envoy, liar, good)
+
+
+def test_headers_that_are_no_text(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    envoy, good = lied_to(liar), images.good
+    liar.digest = "\xff"
+    assert envoy.manifest(good.repository, good.tag).status == 503
+    liar.digest = ""
+    url = f"http://127.0.0.1:{envoy.port}/v2/{good.repository}/manifests/{good.tag}?ns=".encode() + b"\xff"
+    command = ["curl", "--silent", "--http2-prior-knowledge", "--noproxy", "*", "--write-out", "%{http_code}", url]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE).stdout
+    assert said[-3:] in (b"400", b"403"), said
+    assert_sound(envoy, liar, good)
+
+
+def assert_sound(envoy: Filter, liar: Liar, good: Image) -> None:
+    liar.answers = {}
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    assert "panicked" not in envoy.engine.log()
 
 
 def test_a_registry_that_is_down(before: Callable[..., Filter], images: Pushed) -> None:

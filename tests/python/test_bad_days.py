@@ -181,6 +181,32 @@ def test_a_deadline_in_a_forked_process(core: Path, good: Request) -> None:
     pytest.fail("the child hangs: nothing ticks in it")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_loads_anew(core: Path, good: Request) -> None:
+    """Threads that compiled in the parent are not in the child, nor is one that holds the lock of what it loads."""
+    assert linkgate.Verifier(module=core).verify(good)
+    loading = linkgate.Verifier(module=core)
+    thread = threading.Thread(target=loading.load)
+    thread.start()
+    child = os.fork()
+    if child == 0:
+        said = False
+        try:
+            said = bool(linkgate.Verifier(module=core).verify(good)) and bool(loading.verify(good))
+        finally:
+            os._exit(0 if said else 1)
+    thread.join()
+    for _ in range(300):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0
+            return
+        time.sleep(0.1)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    pytest.fail("the child hangs: it waits for a thread of its parent")
+
+
 class _Text(str):
     def __repr__(self) -> str:
         raise RuntimeError("no words for it")

@@ -35,6 +35,9 @@ pub enum ImageError {
         "`{0}` names its registry in a way that could be read in two: write a host with a domain, without a final dot"
     )]
     Host(String),
+    /// A number, which means whatever image a machine has under it.
+    #[error("`{0}` is the number of an image that a machine may have already: write REGISTRY/REPOSITORY@sha256:DIGEST")]
+    Number(String),
 }
 
 /// Longer references are refused before they are looked at. A repository has at most 255 characters, a tag 128.
@@ -106,6 +109,9 @@ impl FromStr for Image {
             None => (text, None),
         };
         let (path, tag) = split_tag(named);
+        if is_hex(path) || (path == "sha256" && tag.is_some_and(is_hex)) {
+            return Err(ImageError::Number(shown(text)));
+        }
         let (host, repository) = split_host(path);
         let registry = registry(host);
         let repository = match registry.as_deref() {
@@ -134,6 +140,11 @@ impl fmt::Display for Image {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Whether container runtimes take it for the number of an image that they have already.
+fn is_hex(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What is before the tag, and the tag. A `:` with a `/` after it is before a port.
@@ -171,7 +182,7 @@ fn registry(host: &str) -> Option<String> {
 }
 
 /// A domain and perhaps a port.
-fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     let (domain, port) = match host.split_once(':') {
         Some((domain, port)) => (domain, Some(port)),
         None => (host, None),
@@ -285,6 +296,10 @@ mod tests {
             "r.example/app@sha256:0",
             "r.example/app@md5:9f86d081884c7d659a2feaa0c55ad015",
             "@sha256:0",
+            // Local images' numbers, which some take for names on Docker Hub.
+            HEX,
+            &format!("sha256:{HEX}"),
+            &format!("{HEX}:latest"),
         ] {
             assert!(wrong.parse::<Image>().is_err(), "{wrong:?}");
         }

@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::image::{Image, ImageError};
+use crate::image::{Image, ImageError, is_host};
 use crate::prelude::*;
 
 /// A pattern of images' names.
@@ -85,7 +85,7 @@ pub fn check(written: &str) -> Result<(), PatternError> {
     let mut characters = written.chars();
     match characters.find(|character| !is_known(*character)) {
         Some(other) if !written.contains(GLOBSET) => Err(PatternError::Character(other)),
-        _ if is_wild(host) => Ok(()),
+        _ if is_wild(host) => check_under_any_host(written, host, repository),
         _ => check_reading(written, host, repository),
     }
 }
@@ -108,6 +108,18 @@ fn check_reading(written: &str, host: &str, repository: &str) -> Result<(), Patt
         (None, None) => name,
     };
     Err(PatternError::Other(said))
+}
+
+/// Whether there could be such a host, and such a repository under it.
+fn check_under_any_host(written: &str, host: &str, repository: &str) -> Result<(), PatternError> {
+    let (domain, port) = host.split_once(':').unwrap_or((host, "1"));
+    let domain = domain.replace("**", "x.x").replace('*', "x.x").replace('?', "x");
+    let port = port.replace(['*', '?'], "1");
+    if !host.contains(GLOBSET) && !is_host(&format!("{domain}:{port}")) {
+        return Err(ImageError::Host(written.to_owned()).into());
+    }
+    format!("x.x/{}", filled(repository)).parse::<Image>()?;
+    Ok(())
 }
 
 /// A repository that matches a pattern of one if any does: between other characters, letters are allowed everywhere. What
@@ -285,6 +297,10 @@ mod tests {
             ("index.docker.io/library/*", "write `docker.io/library/*`"),
             ("index.docker.io/library/[a-n]*", "write `docker.io/library/[a-n]*`"),
             ("*", "write `**`"),
+            ("*.example./web/**", "in two"),
+            ("registry.*/we b/**", "no ` `"),
+            ("*/-x", "no reference"),
+            ("*.example:0*/a", "in two"),
             ("r.example:*", "write `**`"),
             ("r.example/a:1", "without tag or digest"),
             ("r.example/a@sha256:0", "without tag or digest"),

@@ -197,6 +197,13 @@ mod tests {
             "{said}"
         );
         assert!(answer(b"validate_settings", b"\xff", clock).unwrap().contains("UTF-8"));
+        // Of two lists of owners, the second would be taken.
+        let twice = example()
+            .1
+            .to_string()
+            .replacen(r#""keys":{"#, r#""keys":{},"keys":{"#, 1);
+        let said = answer(b"validate_settings", twice.as_bytes(), clock).unwrap();
+        assert!(said.contains(r#""valid":false"#), "{said}");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The policy's settings: which images a layout governs, who owns it, and the links.
 
 use alloc::collections::BTreeMap;
+use core::fmt::Display;
 
 use linkgate_image::pattern::Pattern;
+
 use linkgate_verifier::instant::Instant;
+use linkgate_verifier::json::{JsonError, Reader};
 use linkgate_verifier::request::{self, Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::{Decision, Undecided};
@@ -66,8 +69,9 @@ pub(crate) struct Policy {
 impl Settings {
     /// Reads settings, and refuses those that say nothing.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let settings: Self =
-            serde_json::from_str(text).map_err(|error| format!("the settings cannot be used: {error}"))?;
+        let unusable = |error: &dyn Display| format!("the settings cannot be used: {error}");
+        let settings: Self = serde_json::from_str(text).map_err(|error| unusable(&error))?;
+        check_members(text).map_err(|error| unusable(&error))?;
         settings.check_form()?;
         Ok(settings)
     }
@@ -123,6 +127,13 @@ impl Settings {
         }
         Ok(advice)
     }
+}
+
+/// Refuses a member that stands twice, anywhere: of two owners' keys, one would not be asked for.
+fn check_members(text: &str) -> Result<(), JsonError> {
+    let mut reader = Reader::new(text);
+    reader.skip()?;
+    reader.finish().map(drop)
 }
 
 impl Policy {

@@ -46,7 +46,11 @@ enum What {
     Fallback,
     Attestations,
     Evidence(ManifestDigest),
-    Link { name: String, digest: ManifestDigest },
+    Link {
+        name: String,
+        digest: ManifestDigest,
+        size: u64,
+    },
 }
 
 /// The evidence about one image.
@@ -72,8 +76,8 @@ pub fn image(repository: &str, reference: &Reference) -> Call {
     }
 }
 
-/// The image's manifest, and the digest that it has.
-pub fn resolved(call: &Call, reply: &Reply) -> Result<(ManifestDigest, Manifest), Denial> {
+/// The digest that the image's manifest has.
+pub fn resolved(call: &Call, reply: &Reply) -> Result<ManifestDigest, Denial> {
     let What::Image(reference) = &call.what else {
         return Err(down(call, "the filter lost its place"));
     };
@@ -84,13 +88,21 @@ pub fn resolved(call: &Call, reply: &Reply) -> Result<(ManifestDigest, Manifest)
         ));
     }
     bounded(call, reply, MANIFEST_BYTES as u64)?;
-    let digest = match reference {
+    Ok(match reference {
         Reference::Tag(_) => ManifestDigest::of(&reply.body),
         Reference::Digest(digest) => checked(call, reply, digest)?.clone(),
-    };
+    })
+}
+
+/// The image's manifest, of no more parts than can be remembered.
+pub fn read(call: &Call, reply: &Reply, parts: usize) -> Result<Manifest, Denial> {
     let manifest = Manifest::read(&reply.body);
     let manifest = manifest.map_err(|cause| Denial::new(Kind::Rejected, format!("{}: {cause}", call.path)))?;
-    Ok((digest, manifest))
+    if manifest.blobs().len().max(manifest.manifests().len()) > parts {
+        let message = format!("{}: more than {parts} parts", call.path);
+        return Err(Denial::new(Kind::Undecided, message));
+    }
+    Ok(manifest)
 }
 
 impl Collection {
@@ -182,8 +194,9 @@ impl Collection {
                     _ => Ok(()),
                 }
             }
-            What::Link { name, digest } => {
-                bounded(call, &reply, u64::MAX)?;
+            What::Link { name, digest, size } => {
+                // What was said is what was allowed.
+                bounded(call, &reply, *size)?;
                 checked(call, &reply, digest)?;
                 self.links.insert((name.clone(), digest.to_string()), reply.body);
                 Ok(())
@@ -254,6 +267,7 @@ impl Collection {
                 what: What::Link {
                     name,
                     digest: layer.digest.clone(),
+                    size: layer.size,
                 },
             });
         }
@@ -429,5 +443,12 @@ mod tests {
             .take(&calls[2], reply(200, &evidence("link", "image")))
             .unwrap_err();
         assert_eq!(denial.kind, Kind::Undecided);
+        // Who says that it is less than it is has it left out of no sum.
+        let (mut collection, calls) = begun(Limits::default());
+        let less = evidence("link", "image").replace(r#""size":4"#, r#""size":3"#);
+        collection.take(&calls[2], reply(200, &less)).unwrap();
+        let call = collection.next_call().unwrap().unwrap();
+        let denial = collection.take(&call, reply(200, "link")).unwrap_err();
+        assert_eq!(denial.kind, Kind::SourceDown);
     }
 }

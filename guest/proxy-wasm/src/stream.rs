@@ -30,6 +30,8 @@ pub(crate) struct Stream {
     evidence: Option<Collection>,
     /// The manifest that may be delivered, once that is decided.
     pinned: Option<ManifestDigest>,
+    /// Whether a manifest is held back until its bytes are known to be those.
+    is_checking: bool,
     is_over: bool,
 }
 
@@ -57,6 +59,11 @@ impl Stream {
         }
     }
 
+    /// A header of the request, if it is text: the proxy hands on other bytes too.
+    fn request_header(&self, name: &str) -> Option<String> {
+        String::from_utf8(self.get_http_request_header_bytes(name)?).ok()
+    }
+
     fn clock(&self) -> Duration {
         self.get_current_time().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
@@ -75,13 +82,13 @@ impl Stream {
     fn begin(&mut self) -> Result<bool, Denial> {
         self.started = self.clock();
         let configuration = self.configuration()?;
-        let method = self.get_http_request_header(":method").unwrap_or_default();
+        let method = self.request_header(":method").unwrap_or_default();
         if method != "GET" && method != "HEAD" {
             let message = "only images are pulled through this proxy: GET and HEAD pass";
             return Err(Denial::new(Kind::Method, message));
         }
         let refused = |message: &str| Err(Denial::new(Kind::Refused, message));
-        let wanted = self.get_http_request_header(":path").as_deref().and_then(path::parse);
+        let wanted = self.request_header(":path").as_deref().and_then(path::parse);
         let (repository, blob, reference) = match wanted {
             Some(Wanted::Ping) => return Ok(true),
             Some(Wanted::Blob { repository, digest }) => (repository, Some(digest), None),
@@ -110,8 +117,14 @@ impl Stream {
         let Some(reference) = reference else {
             return refused("this path does not pass");
         };
-        // Parts of bodies cannot be checked, nor can packed ones.
-        for name in ["range", "if-range", "accept-encoding"] {
+        // Parts of bodies cannot be checked, nor can packed ones, nor what a client is told that it has already.
+        for name in [
+            "range",
+            "if-range",
+            "accept-encoding",
+            "if-none-match",
+            "if-modified-since",
+        ] {
             self.set_http_request_header(name, None);
         }
         if let Reference::Digest(digest) = &reference
@@ -217,14 +230,12 @@ impl Stream {
 
     /// Reads the image's manifest. Whether it is known to be accepted, or else its evidence must be fetched.
     fn meet(&mut self, configuration: &Configuration, call: &Call, reply: &Reply) -> Result<bool, Denial> {
-        let (digest, manifest) = collection::resolved(call, reply)?;
+        let digest = collection::resolved(call, reply)?;
         if self.remembered(configuration, &digest)? {
             return Ok(true);
         }
-        if manifest.blobs().len().max(manifest.manifests().len()) > PARTS {
-            let message = format!("{}@{digest}: more than {PARTS} parts", self.repository);
-            return Err(Denial::new(Kind::Undecided, message));
-        }
+        let manifest = collection::read(call, reply, PARTS)
+            .inspect_err(|denial| self.refuse(configuration, &digest, denial, i64::MAX))?;
         let (memory, now) = (self.memory(configuration), self.now());
         if let Some((Fact::Part, until)) = memory.get(About::Manifest(&digest.to_string()), now) {
             // The index that it belongs to was accepted as a whole.
@@ -259,25 +270,31 @@ impl Stream {
             self.metrics.verification_us,
             u64::try_from(taken.as_micros()).unwrap_or(u64::MAX),
         );
-        let seconds = match judged.result {
-            Ok(()) => configuration.cache.accepted_seconds,
-            Err(_) => configuration.cache.refused_seconds,
-        };
-        let until = now
-            .saturating_add(seconds.into())
-            .min(judged.valid_until.unwrap_or(i64::MAX));
-        let memory = self.memory(configuration);
-        match judged.result {
-            Ok(()) => {
-                memory.accept(&digest, parts(&manifest), now, until);
-                self.pin(&digest);
-                Ok(())
-            }
-            Err(denial) => {
-                memory.put(About::Refused(&digest), Fact::Refused(denial.clone()), now, until);
-                Err(denial)
-            }
+        let valid_until = judged.valid_until.unwrap_or(i64::MAX);
+        if let Err(denial) = judged.result {
+            self.refuse(configuration, &digest, &denial, valid_until);
+            return Err(denial);
         }
+        let until = now.saturating_add(configuration.cache.accepted_seconds.into());
+        let memory = self.memory(configuration);
+        memory.accept(&digest, parts(&manifest), now, until.min(valid_until));
+        self.pin(&digest);
+        Ok(())
+    }
+
+    /// Remembers a refusal, so that the next who asks costs less.
+    fn refuse(&self, configuration: &Configuration, digest: &ManifestDigest, denial: &Denial, valid_until: i64) {
+        let now = self.now();
+        let until = now.saturating_add(configuration.cache.refused_seconds.into());
+        let fact = Fact::Refused(denial.clone());
+        let memory = self.memory(configuration);
+        memory.put(About::Refused(digest), fact, now, until.min(valid_until));
+    }
+
+    /// Tells the client that what the registry sent is not handed on.
+    fn withhold(&mut self, message: &str) -> Action {
+        self.deny(&Denial::new(Kind::SourceDown, message));
+        Action::Pause
     }
 
     fn deny(&mut self, denial: &Denial) {
@@ -312,9 +329,8 @@ impl Context for Stream {
         }
         // Without headers there was no answer; to ask for one of them then would be a trap.
         let header = |name| {
-            (headers > 0)
-                .then(|| self.get_http_call_response_header(name))
-                .flatten()
+            let value = (headers > 0).then(|| self.get_http_call_response_header_bytes(name));
+            String::from_utf8(value.flatten()?).ok()
         };
         let reply = Reply {
             status: header(":status").and_then(|status| status.parse().ok()).unwrap_or(0),
@@ -363,41 +379,43 @@ impl HttpContext for Stream {
         let Some(pinned) = self.pinned.as_ref().filter(|_| !self.is_over) else {
             return Action::Continue;
         };
-        let status = self.get_http_response_header(":status").unwrap_or_default();
-        let said = self.get_http_response_header("docker-content-digest");
-        let is_other = said.is_some_and(|said| said != pinned.to_string());
-        if status.starts_with('2') && (status != "200" || is_other) {
-            self.deny(&Denial::new(
-                Kind::SourceDown,
-                "the registry answered with another manifest than was asked for",
-            ));
-            return Action::Pause;
-        }
-        if status == "200" && !is_end {
+        let status = self.get_http_response_header_bytes(":status").unwrap_or_default();
+        let said = self.get_http_response_header_bytes("docker-content-digest");
+        let is_other = said.is_some_and(|said| said != pinned.to_string().as_bytes());
+        match status.as_slice() {
             // Until its bytes are known to be those that were judged.
-            return Action::Pause;
+            b"200" if !is_other && !is_end => {
+                self.is_checking = true;
+                Action::Pause
+            }
+            b"200" if !is_other => Action::Continue,
+            // An error is no manifest, and leads to none.
+            [b'4' | b'5', _, _] => Action::Continue,
+            // A redirect, say: what lies there was not judged, and a client that has a tag would not know.
+            _ => self.withhold("the registry answered with something else than the manifest that was judged"),
         }
-        Action::Continue
     }
 
     fn on_http_response_body(&mut self, size: usize, is_end: bool) -> Action {
-        let Some(pinned) = self.pinned.clone().filter(|_| !self.is_over) else {
+        let Some(pinned) = self.pinned.clone().filter(|_| self.is_checking && !self.is_over) else {
             return Action::Continue;
         };
-        if self.get_http_response_header(":status").as_deref() != Some("200") {
-            return Action::Continue;
-        }
         if size <= MANIFEST_BYTES && !is_end {
             return Action::Pause;
         }
         let body = self.get_http_response_body(0, size).unwrap_or_default();
         if size <= MANIFEST_BYTES && pinned.is_of(&body) {
+            self.is_checking = false;
             return Action::Continue;
         }
-        self.deny(&Denial::new(
-            Kind::SourceDown,
-            "the registry sent other bytes than those that were judged",
-        ));
-        Action::Pause
+        self.withhold("the registry sent other bytes than those that were judged")
+    }
+
+    /// A body that trailers follow has no end of its own, and they would let it go unchecked. No registry sends any.
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        if self.is_checking && !self.is_over {
+            return self.withhold("the registry sent trailers after the manifest, and no registry does");
+        }
+        Action::Continue
     }
 }

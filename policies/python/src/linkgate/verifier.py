@@ -7,6 +7,7 @@ bytes of memory a byte, outside of any bound. The interface is `wit/core-module.
 import math
 import os
 import threading
+import weakref
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -64,6 +65,7 @@ class Verifier:
         self._deadline = deadline
         self._loading = threading.Lock()
         self._loaded: _Loaded | None = None
+        _verifiers.add(self)
 
     def load(self) -> None:
         """Compiles the module now, in some 0.2 s, and not at the first question. `ModuleError` if it cannot be used."""
@@ -119,6 +121,19 @@ class Verifier:
         return f"{what}, with at most {self._memory >> 20} MiB of memory"
 
 
+_verifiers: "weakref.WeakSet[Verifier]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # The child has the lock of a thread that it does not have.
+    for verifier in list(_verifiers):
+        verifier._loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class _Loaded:
     """The module, compiled. It is shared by all questions."""
 
@@ -126,6 +141,8 @@ class _Loaded:
         code, name = _read(file)
         config = Config()
         config.epoch_interruption = True
+        # A forked process does not have the threads that its parent compiled with, and would wait for them.
+        config.parallel_compilation = False
         self.engine = Engine(config)
         try:
             self.module = Module(self.engine, code)
