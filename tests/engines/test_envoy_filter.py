@@ -431,9 +431,9 @@ def test_a_client_that_accepts_no_manifest(before: Callable[..., Filter], images
     """The registry says 404 then, in words: that is no trap."""
     envoy, good = before(), images.good
     for _ in range(3):
-        assert envoy.manifest(good.repository, good.digest, accept="text/plain").status == 404
+        assert envoy.manifest(good.repository, good.digest, Accept="text/plain").status == 404
     assert envoy.manifest(good.repository, good.digest).body == good.manifest
-    assert "panicked" not in envoy.engine.log()
+    assert "panicked" not in envoy.engine.log
 
 
 def test_trailers_let_no_manifest_go_unchecked(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
@@ -461,7 +461,7 @@ def test_headers_that_are_no_text(lied_to: Callable[..., Filter], liar: Liar, im
 def assert_sound(envoy: Filter, liar: Liar, good: Image) -> None:
     liar.answers = {}
     assert envoy.manifest(good.repository, good.tag).body == good.manifest
-    assert "panicked" not in envoy.engine.log()
+    assert "panicked" not in envoy.engine.log
 
 
 def test_a_registry_that_is_down(before: Callable[..., Filter], images: Pushed) -> None:
