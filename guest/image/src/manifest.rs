@@ -181,7 +181,7 @@ fn check_reading(reader: &mut Reader<'_>) -> Result<(), ManifestError> {
             let mut names = BTreeSet::new();
             reader.object(|reader, name| {
                 let folded = folded(name);
-                let is_other = |known: &str| known != name && known.to_ascii_lowercase() == folded;
+                let is_other = |known: &str| known != name && known.eq_ignore_ascii_case(&folded);
                 if KNOWN.into_iter().any(is_other) || !names.insert(folded) {
                     let name = shown(name);
                     return Err(ManifestError::Json(format!(

@@ -172,4 +172,4 @@ def _plain(value: object, place: str) -> object:
         return {name: _plain(member, f"`{name}`") for name, member in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(member, place) for member in value]
-    raise Malformed(f"{place} has a value of the type {type(value).__name__}, which JSON has not")
+    raise Malformed(f"{place} has a value of the type {type(value).__name__}, which no request has: numbers are whole, contents are bytes or texts")
