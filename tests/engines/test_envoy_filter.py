@@ -21,7 +21,7 @@ from conftest import POLICIES
 from engine import Engine, free_port, listens, program, run
 from images import Image, Pushed
 from supply import PATIENCE, binary
-from test_envoy import CLIENT, Proxy
+from test_envoy import CLIENT, Proxy, while_it_moves
 
 
 @pytest.fixture(scope="module")
@@ -250,24 +250,9 @@ def test_a_tag_is_pinned(envoy: Filter, images: Pushed) -> None:
 
 
 def test_a_tag_that_moves_while_it_is_pulled(envoy: Filter, images: Pushed) -> None:
-    good, tampered, registry = images.good, images.tampered, images.chain.registry
-    registry.tag("moves", good.manifest)
-    done = threading.Event()
-
-    def move() -> None:
-        while not done.is_set():
-            for image in (tampered, good):
-                registry.move("moves", image.digest)
-
-    mover = threading.Thread(target=move)
-    mover.start()
-    try:
-        replies = [envoy.manifest(good.repository, "moves") for _ in range(300)]
-    finally:
-        done.set()
-        mover.join()
+    replies = while_it_moves(envoy, images)
     assert {reply.status for reply in replies} <= {200, 403, 503}
-    assert {reply.body for reply in replies if reply.status == 200} <= {good.manifest}
+    assert {reply.body for reply in replies if reply.status == 200} <= {images.good.manifest}
 
 
 # A registry that fails, or lies.

@@ -159,6 +159,18 @@ def test_a_deadline(core: Path, good: Request) -> None:
     assert stopped(hasty.verify(costly())).endswith("within 0.3 s")
 
 
+def ends_well(child: int, why_not: str) -> None:
+    for _ in range(300):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0
+            return
+        time.sleep(0.1)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    pytest.fail(f"the child hangs: {why_not}")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_deadline_in_a_forked_process(core: Path, good: Request) -> None:
     hasty = linkgate.Verifier(module=core, deadline=0.3)
@@ -170,15 +182,7 @@ def test_a_deadline_in_a_forked_process(core: Path, good: Request) -> None:
             said = hasty.verify(costly()).answer["code"] == "verifier-stopped" and bool(hasty.verify(good))
         finally:
             os._exit(0 if said else 1)
-    for _ in range(200):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            assert status == 0
-            return
-        time.sleep(0.1)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    pytest.fail("the child hangs: nothing ticks in it")
+    ends_well(child, "nothing ticks in it")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -196,15 +200,7 @@ def test_a_forked_process_loads_anew(core: Path, good: Request) -> None:
         finally:
             os._exit(0 if said else 1)
     thread.join()
-    for _ in range(300):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            assert status == 0
-            return
-        time.sleep(0.1)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    pytest.fail("the child hangs: it waits for a thread of its parent")
+    ends_well(child, "it waits for a thread of its parent")
 
 
 class _Text(str):
