@@ -3,8 +3,9 @@
 //! Keys by code point, no white space, only `\` and `"` escaped (control characters stay raw), integers of any size,
 //! no floats. It is made of the received text, never of a model of it, so that unknown fields stay in what is signed.
 
-use crate::json::{self, JsonError, Reader};
+use crate::json::{JsonError, Reader};
 use crate::prelude::*;
+use crate::run::plain_length;
 
 /// The canonical form of a JSON text, which may hold nothing but one value.
 pub fn encode(text: &str) -> Result<String, JsonError> {
@@ -24,7 +25,7 @@ pub(crate) fn compact(text: &str) -> Result<String, JsonError> {
 pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some((plain, special)) = rest.split_at_checked(json::plain_length(rest.as_bytes())) {
+    while let Some((plain, special)) = rest.split_at_checked(plain_length(rest.as_bytes())) {
         out.push_str(plain);
         let mut characters = special.chars();
         match characters.next() {

@@ -34,6 +34,8 @@ pub mod plan;
 mod prelude;
 pub mod request;
 pub mod rule;
+mod run;
+mod scheme;
 pub mod signature;
 pub mod subject;
 mod threshold;

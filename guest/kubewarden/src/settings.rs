@@ -4,9 +4,8 @@ use alloc::collections::BTreeMap;
 use core::fmt::Display;
 
 use linkgate_image::pattern::Pattern;
-
 use linkgate_verifier::instant::Instant;
-use linkgate_verifier::json::{JsonError, Reader};
+use linkgate_verifier::json;
 use linkgate_verifier::request::{self, Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::{Decision, Undecided};
@@ -71,7 +70,8 @@ impl Settings {
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let unusable = |error: &dyn Display| format!("the settings cannot be used: {error}");
         let settings: Self = serde_json::from_str(text).map_err(|error| unusable(&error))?;
-        check_members(text).map_err(|error| unusable(&error))?;
+        // Of two owners' keys under one name, one would not be asked for.
+        json::check(text).map_err(|error| unusable(&error))?;
         settings.check_form()?;
         Ok(settings)
     }
@@ -127,13 +127,6 @@ impl Settings {
         }
         Ok(advice)
     }
-}
-
-/// Refuses a member that stands twice, anywhere: of two owners' keys, one would not be asked for.
-fn check_members(text: &str) -> Result<(), JsonError> {
-    let mut reader = Reader::new(text);
-    reader.skip()?;
-    reader.finish().map(drop)
 }
 
 impl Policy {

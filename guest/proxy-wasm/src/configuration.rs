@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use linkgate_image::pattern::{Pattern, PatternError};
 use linkgate_image::{Image, ManifestDigest};
-use linkgate_verifier::json::{self, JsonError, Reader};
+use linkgate_verifier::json;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::Code;
@@ -137,7 +137,8 @@ impl Configuration {
     pub fn read(text: &[u8], now: i64) -> Result<Self, String> {
         let form = |error: &dyn Display| format!("not of the documented form: {error}");
         let written: Written = serde_json::from_slice(text).map_err(|error| form(&error))?;
-        check_members(text).map_err(|error| form(&error))?;
+        // Of a member that stands twice, one of two readers may take the first.
+        json::text(text).and_then(json::check).map_err(|error| form(&error))?;
         let registry = written.registry.checked()?;
         if written.repositories.is_empty() {
             return Err("`repositories` is empty: it governs nothing".to_owned());
@@ -256,13 +257,6 @@ impl Registry {
             self.name
         ))
     }
-}
-
-/// Refuses a member that stands twice, anywhere: of two readers, one may take the first.
-fn check_members(text: &[u8]) -> Result<(), JsonError> {
-    let mut reader = Reader::new(json::text(text)?);
-    reader.skip()?;
-    reader.finish().map(drop)
 }
 
 /// `{"text": ".."}`, `{"base64": ".."}`, or the layout's envelope itself.
