@@ -1,11 +1,8 @@
-//! What `run`, `record`, `mock`, `match-products` and `install-aliases` promise, seen from outside: the real binary in
-//! real folders.
+//! What `run`, `record`, `mock` and `match-products` promise, seen from outside: the real binary in real folders.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,73 +12,18 @@ use linkgate::record::hash::Digest;
 use linkgate::record::link::RECORDER;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// Ed25519 test keys, used for nothing else.
-const KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIDujOK1O56haut+zDd2ByLzVhxwX8WIa+H/pn1zEnWKP
------END PRIVATE KEY-----
-";
-const OTHER_KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
------END PRIVATE KEY-----
-";
+mod place;
+
+use place::{Place, code, stderr};
+
+/// How the keyid of the key beside a place begins.
 const KEYID8: &str = "9f4c4054";
 
-/// A folder to work in, with two keys beside it.
-struct Place {
-    outside: TempDir,
-    folder: PathBuf,
-}
-
 impl Place {
-    fn new(files: &[&str]) -> Self {
-        let outside = tempfile::tempdir().unwrap();
-        fs::write(outside.path().join("key"), KEY).unwrap();
-        fs::write(outside.path().join("other"), OTHER_KEY).unwrap();
-        let folder = outside.path().join("folder");
-        fs::create_dir(&folder).unwrap();
-        let place = Self { outside, folder };
-        for file in files {
-            place.write(file, file);
-        }
-        place
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.folder.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn command(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_linkgate"));
-        command
-            .arg0(name)
-            .args(arguments)
-            .current_dir(&self.folder)
-            .env_remove("GITHUB_JOB")
-            .env_remove("CI_JOB_NAME")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn linkgate(&self, arguments: &[&str]) -> Output {
-        self.command("linkgate", arguments).output().unwrap()
-    }
-
     /// `run -n step -k ../key` and these arguments.
     fn run(&self, arguments: &[&str]) -> Output {
         self.linkgate(&[&["run", "-n", "step", "-k", "../key"], arguments].concat())
-    }
-
-    fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.join(folder)).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort_unstable();
-        names
     }
 
     fn link(&self, name: &str) -> Value {
@@ -96,14 +38,6 @@ impl Place {
 
 fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// It failed with this code and said this, and left nothing besides what was there.
@@ -242,7 +176,11 @@ fn in_toto_run_has_its_own_ways_with_failure() {
 fn the_workflow_line_of_old() {
     let place = Place::new(&["src/main.c"]);
     fs::create_dir(place.folder.join("links")).unwrap();
-    fs::copy(place.outside.path().join("key"), place.folder.join("builder-key")).unwrap();
+    fs::copy(
+        place.folder.parent().unwrap().join("key"),
+        place.folder.join("builder-key"),
+    )
+    .unwrap();
     let output = place
         .command(
             "in-toto-run",
@@ -572,7 +510,11 @@ fn a_record_from_start_to_stop() {
 #[test]
 fn a_record_of_the_folder_leaves_out_links_keys_and_git() {
     let place = Place::new(&["a", ".git/config", "old.link", "my.pub", "deep/your.pub"]);
-    fs::copy(place.outside.path().join("key"), place.folder.join("builder-key")).unwrap();
+    fs::copy(
+        place.folder.parent().unwrap().join("key"),
+        place.folder.join("builder-key"),
+    )
+    .unwrap();
     let start = ["--key", "builder-key", "start", "build"];
     let output = place.command("in-toto-record", &start).output().unwrap();
     assert_eq!(code(&output), 0);
@@ -674,82 +616,4 @@ fn mock_and_match_products() {
     assert_eq!(matched(&["-l", "none.link"]), (1, String::new()));
     assert_eq!(matched(&["-v"]).0, 2);
     assert_eq!(code(&place.linkgate(&["match-products", "-l", "none.link"])), 2);
-}
-
-#[test]
-fn aliases_never_take_anothers_place() {
-    let place = Place::new(&["bin/other"]);
-    let install = || place.linkgate(&["install-aliases", "bin"]);
-    assert_eq!(code(&install()), 0);
-    assert_eq!(code(&install()), 0);
-    let version = Command::new(place.folder.join("bin/in-toto-run"))
-        .arg("--version")
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8(version.stdout)
-            .unwrap()
-            .starts_with("in-toto-run (linkgate")
-    );
-
-    for name in place.names("bin").into_iter().filter(|name| name != "other") {
-        fs::remove_file(place.folder.join("bin").join(name)).unwrap();
-    }
-    place.write("bin/in-toto-mock", "mine");
-    let refused = install();
-    assert_eq!(code(&refused), 2);
-    assert!(
-        stderr(&refused).contains("`bin/in-toto-mock` exists already"),
-        "{}",
-        stderr(&refused)
-    );
-    assert_eq!(place.names("bin"), ["in-toto-mock", "other"]);
-    assert_eq!(code(&place.linkgate(&["install-aliases", "new/bin"])), 0);
-    assert!(place.names("new/bin").contains(&"in-toto-run".to_owned()));
-    place.write("file", "");
-    let refused = place.linkgate(&["install-aliases", "file"]);
-    assert_eq!(code(&refused), 2);
-    assert!(
-        stderr(&refused).contains("`file` is not a folder"),
-        "{}",
-        stderr(&refused)
-    );
-}
-
-#[test]
-fn completions_and_manual_pages() {
-    let place = Place::new(&[]);
-    for shell in ["bash", "zsh", "fish"] {
-        let script = String::from_utf8(place.linkgate(&["completions", shell]).stdout).unwrap();
-        for word in ["start", "stop", "elvish"] {
-            assert!(script.contains(word), "{shell}: {word}");
-        }
-    }
-    assert!(place.linkgate(&["man"]).stdout.starts_with(b".ie"));
-    assert_eq!(code(&place.linkgate(&["man", "."])), 0);
-    assert!(
-        place.names(".").contains(&"linkgate-run.1".to_owned()),
-        "{:?}",
-        place.names(".")
-    );
-    assert_eq!(code(&place.linkgate(&["man", "new/man1"])), 0);
-    assert!(place.names("new/man1").contains(&"linkgate.1".to_owned()));
-}
-
-#[test]
-fn every_verb_shows_examples() {
-    let place = Place::new(&[]);
-    for verb in [
-        "run",
-        "record",
-        "mock",
-        "match-products",
-        "install-aliases",
-        "completions",
-        "man",
-    ] {
-        let help = String::from_utf8(place.linkgate(&[verb, "--help"]).stdout).unwrap();
-        assert!(help.contains("Examples:"), "{verb}");
-        assert!(Path::new(env!("CARGO_BIN_EXE_linkgate")).exists());
-    }
 }
