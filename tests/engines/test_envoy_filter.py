@@ -272,6 +272,8 @@ class Liar(http.server.ThreadingHTTPServer):
         self.asked: list[str] = []
         self.digest = ""
         self.trailers = False
+        # What bodies of answers are cut into, with a while between them.
+        self.pieces = 1
         super().__init__(("127.0.0.1", 0), Lies)
 
     @property
@@ -312,10 +314,15 @@ class Lies(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind or "application/json")
         if self.server.digest:
             self.send_header("Docker-Content-Digest", self.server.digest)
-        if self.server.trailers:
+        if self.server.trailers or self.server.pieces > 1:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self.wfile.write(b"%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(body), body))
+            length = -(-len(body) // self.server.pieces)
+            for at in range(0, len(body), length):
+                piece = body[at : at + length]
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                time.sleep(0.05 if self.server.pieces > 1 else 0)
+            self.wfile.write(b"0\r\nX: y\r\n\r\n" if self.server.trailers else b"0\r\n\r\n")
             return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -428,6 +435,21 @@ def test_trailers_let_no_manifest_go_unchecked(lied_to: Callable[..., Filter], l
         liar.answers = {f"/manifests/{good.digest}": (0, (200, manifest))}
         assert envoy.manifest(good.repository, good.tag).status == 503
     liar.trailers = False
+    assert_sound(envoy, liar, good)
+
+
+def test_a_manifest_in_pieces_is_checked_as_a_whole(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
+    """All of it is what was judged, whether it comes at once or not, and nothing comes after it."""
+    envoy, good = lied_to(liar), images.good
+    liar.pieces = 4
+    assert envoy.manifest(good.repository, good.tag).body == good.manifest
+    for pieces in [2, 3]:
+        liar.pieces = pieces
+        more = good.manifest + b" " * (len(good.manifest) * (pieces - 1))
+        liar.answers = {f"/manifests/{good.digest}": (0, (200, more))}
+        time.sleep(1.1)
+        assert envoy.manifest(good.repository, good.tag).status == 503
+    liar.pieces = 1
     assert_sound(envoy, liar, good)
 
 
