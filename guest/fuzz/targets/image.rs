@@ -60,7 +60,10 @@ fn pull(path: &str) {
 /// Another reader of JSON finds the same digests in the same places.
 fn manifest(bytes: &[u8]) {
     let Ok(read) = Manifest::read(bytes) else { return };
-    let value: Value = serde_json::from_slice(bytes).expect("a manifest is JSON");
+    // It refuses numbers that are too large for it, also where nobody reads them.
+    let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+        return;
+    };
     let listed = |list: &Value| -> Vec<String> {
         let members = list.as_array().into_iter().flatten();
         members
@@ -95,7 +98,9 @@ fn object(text: &str) {
         let Ok(named) = changed_images("CREATE", &kind, Some(text), None) else {
             continue;
         };
-        let value: Value = serde_json::from_str(text).expect("an object is JSON");
+        let Ok(value) = serde_json::from_str::<Value>(text) else {
+            continue;
+        };
         for image in named {
             let there = value
                 .pointer(&image.pointer)
