@@ -61,6 +61,10 @@ def test_dripping(workspace: Workspace) -> None:
 
     def drops(connection: socket.socket) -> None:
         try:
+            # an answer before its question would be another fault: a broken connection
+            asked = b""
+            while b"\r\n\r\n" not in asked:
+                asked += connection.recv(4096)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
             while True:
                 connection.sendall(b" ")
