@@ -6,11 +6,13 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+const folders = [];
+process.on("exit", () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
 /** A folder that goes when the tests end. */
 function newFolder() {
-  const folder = mkdtempSync(join(tmpdir(), "linkgate-browser-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  folders.push(mkdtempSync(join(tmpdir(), "linkgate-browser-")));
+  return folders.at(-1);
 }
 
 export const linkgate = process.env.LINKGATE || "linkgate";
@@ -20,8 +22,11 @@ export function run(folder, ...words) {
   return execFileSync(linkgate, words, { cwd: folder, encoding: "utf8", timeout: 60_000, stdio: ["ignore", "pipe", "pipe"] }).trim();
 }
 
-/** A chain of two steps in a new folder: `source` by alice, `package` by bob, which makes `app.txt`. */
-export function makeChain({ review = "source", app = "app\n" } = {}) {
+/**
+ * A chain of two steps in a new folder: `source` by alice, `package` by bob, which makes `app.txt`. A longer one goes on with
+ * `scan`, by alice, and `release`, by bob, which takes from both.
+ */
+export function makeChain({ review = "source", app = "app\n", isLong = false } = {}) {
   const folder = newFolder();
   const keyid = {};
   for (const name of ["owner", "alice", "bob"]) keyid[name] = run(folder, "keygen", "-t", name === "owner" ? "ecdsa" : "ed25519", "-n", name);
@@ -41,10 +46,20 @@ export function makeChain({ review = "source", app = "app\n" } = {}) {
     ],
     inspect: [],
   };
+  const application = ["MATCH", "app.txt", "WITH", "PRODUCTS", "FROM", "package"];
+  if (isLong)
+    layout.steps.push(
+      step("scan", "alice", [application, end], [["CREATE", "report.txt"], end]),
+      step("release", "bob", [application, ["MATCH", "report.txt", "WITH", "PRODUCTS", "FROM", "scan"], end], [["CREATE", "release.tar"], end]),
+    );
   writeFileSync(join(folder, "layout.json"), JSON.stringify(layout));
   run(folder, "sign", "-f", "layout.json", "-k", "owner", "-o", "root.layout");
   run(folder, "run", "-n", review, "-k", "alice", "-d", "links", "-p", "main.c", "-x");
   run(folder, "run", "-n", "package", "-k", "bob", "-d", "links", "-m", "main.c", "-p", "app.txt", "-x");
+  if (!isLong) return folder;
+  for (const name of ["report.txt", "release.tar"]) writeFileSync(join(folder, name), name);
+  run(folder, "run", "-n", "scan", "-k", "alice", "-d", "links", "-m", "app.txt", "-p", "report.txt", "-x");
+  run(folder, "run", "-n", "release", "-k", "bob", "-d", "links", "-m", "app.txt", "-m", "report.txt", "-p", "release.tar", "-x");
   return folder;
 }
 

@@ -102,6 +102,79 @@ test("reject of what was tampered with, in words and in the picture", bounded, a
   check();
 });
 
+test("an accept that no artifact was asked about says so, seen and heard", bounded, async (t) => {
+  const { page, check } = await opened(t);
+  await give(page, evidenceOf(makeChain()));
+  assert.match(await judged(page), /Accepted/);
+  assert.match(await page.textContent(".banner strong"), /No artifact was asked about/);
+  await page.waitForFunction(() => /No artifact was asked about/.test(document.getElementById("announced").textContent));
+  check();
+});
+
+test("what a message quotes is code, and a name with a backtick is no markup", bounded, async (t) => {
+  const { page, check } = await opened(t);
+  const folder = makeChain({ review: "re`view" });
+  tamper(folder, "package");
+  await give(page, evidenceOf(folder));
+  assert.match(await judged(page), /Rejected/);
+  const codes = await page.locator(".findings p code").allTextContents();
+  assert.ok(codes.includes("package"), codes.join());
+  check();
+});
+
+/** Whether all boxes and words of the picture lie in its frame, without scrolling. */
+const fits = (page) =>
+  page.evaluate(() => {
+    const frame = document.querySelector(".picture").getBoundingClientRect();
+    const shapes = [...document.querySelectorAll(".picture rect, .picture text, .picture svg > path")];
+    const wide = shapes.map((shape) => shape.getBoundingClientRect()).filter(({ left, right }) => left < frame.left || right > frame.right);
+    return wide.length === 0 && frame.right <= innerWidth;
+  });
+
+/** The left and upper edges of the picture's boxes. */
+const corners = (page) => page.evaluate(() => [...document.querySelectorAll(".picture rect")].map((box) => ["x", "y"].map((axis) => Number(box.getAttribute(axis)))));
+
+test("the picture lies across where it fits, else down the page", bounded, async (t) => {
+  const { page, check } = await opened(t);
+  await give(page, evidenceOf(makeChain()));
+  await judged(page);
+  assert.equal(new Set((await corners(page)).map(([, y]) => y)).size, 1);
+  assert.ok(await fits(page));
+  for (const width of [390, 700, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.waitForFunction(() => new Set([...document.querySelectorAll(".picture rect")].map((box) => box.getAttribute("x"))).size === 1);
+    const down = (await corners(page)).map(([, y]) => y);
+    assert.deepEqual(down, [...new Set(down)].sort((one, other) => one - other));
+    assert.ok(await fits(page), `the picture is wider than ${width} pixels`);
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.waitForFunction(() => new Set([...document.querySelectorAll(".picture rect")].map((box) => box.getAttribute("y"))).size === 1);
+  check();
+});
+
+test("a long chain fits too, and what fails is red, nothing else", bounded, async (t) => {
+  const { page, check } = await opened(t);
+  const folder = makeChain({ isLong: true });
+  await give(page, evidenceOf(folder));
+  for (const width of [1280, 1100, 390, 320]) {
+    await page.setViewportSize({ width, height: 800 });
+    assert.match(await judged(page), /Accepted/);
+    assert.ok(await fits(page), `the picture is wider than ${width} pixels`);
+    assert.equal(await page.locator(".picture .bad").count(), 1, "the arrow's tip alone");
+    await page.screenshot({ path: join(pictures, `long-${width}.png`), fullPage: true });
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+  writeFileSync(join(folder, "app.txt"), "another\n");
+  run(folder, "run", "-n", "release", "-k", "bob", "-d", "links", "-m", "app.txt", "-m", "report.txt", "-p", "release.tar", "-x");
+  const again = await opened(t);
+  await give(again.page, evidenceOf(folder));
+  assert.match(await judged(again.page), /Rejected/);
+  assert.deepEqual(await again.page.locator(".picture text.edge.bad").allTextContents(), ["✗ app.txt"]);
+  assert.ok(await fits(again.page));
+  check();
+  again.check();
+});
+
 test("undecided, and what is missing", bounded, async (t) => {
   const { page, check } = await opened(t);
   assert.match(await judged(page), /Nothing was judged/);

@@ -1,48 +1,28 @@
 // A chain as a picture: steps as boxes, what one passes to the next as arrows, and where it does not hold.
 
-import { cut, harmless, shape } from "./element.js";
-
-const WIDTH = 216;
-const HEIGHT = 112;
-const ACROSS = 96;
-const DOWN = 40;
-const MARGIN = 10;
-const CHARACTERS = 28;
-const LABEL = 13;
+import { drawing } from "./drawing.js";
+import { harmless } from "./element.js";
 
 /** Boxes that are drawn; the table has all. */
 const STEPS = 40;
 
-/** The picture of an answer. The layout says which step gets its materials from which. */
-export function picture(result, layout) {
+/** The picture of an answer, for so many pixels. The layout says which step gets its materials from which. */
+export function picture(result, layout, room) {
   const steps = result.answer.steps.slice(0, STEPS);
   const root = steps.filter((step) => step.at.length === 0);
-  const arrows = arrowsOf(root, layout, result.answer.findings ?? result.answer.reasons);
-  const nodes = placed(root, arrows);
-  const last = Math.max(-1, ...nodes.map((node) => node.column));
-  const rows = Math.max(1, ...nodes.map((node) => node.row + 1));
-  const end = { column: last + 1, row: 0, ...endOf(result) };
-  // Sublayouts' steps stand beneath the step that they stand for.
+  const passed = arrowsOf(root, layout, result.answer.findings ?? result.answer.reasons);
+  const boxes = placed(root, passed);
+  const [ranks, lanes] = ["rank", "lane"].map((axis) => 1 + Math.max(-1, ...boxes.map((box) => box[axis])));
+  const end = { rank: ranks, lane: 0, ...endOf(result) };
+  const byName = new Map(root.map((step, at) => [step.name, boxes[at]]));
+  const arrows = passed.map((arrow) => ({ ...arrow, from: byName.get(arrow.from), to: byName.get(arrow.to) }));
+  const isSource = new Set(passed.map((arrow) => arrow.from));
+  for (const step of root.filter((step) => !isSource.has(step.name)))
+    arrows.push({ from: byName.get(step.name), to: end, label: "", bad: result.outcome !== "accept" && !step.verified });
+  // Sublayouts' steps stand beneath the chain of the steps that they stand for.
   const inner = steps.filter((step) => step.at.length > 0);
-  nodes.push(...inner.map((step, at) => ({ step, column: at % (last + 2), row: rows + Math.floor(at / (last + 2)), ...boxOf(step) })));
-  const corners = (node) => [MARGIN + node.column * (WIDTH + ACROSS), MARGIN + node.row * (HEIGHT + DOWN)];
-  const lowest = Math.max(...[...nodes, end].map((node) => node.row + 1)) * (HEIGHT + DOWN);
-  const height = MARGIN * 2 + lowest;
-  const width = MARGIN * 2 + (last + 2) * WIDTH + (last + 1) * ACROSS;
-  const drawn = [];
-  const byName = new Map(nodes.filter((node) => node.step.at.length === 0).map((node) => [node.step.name, node]));
-  const isSource = new Set(arrows.map((arrow) => arrow.from));
-  const ends = root.filter((step) => !isSource.has(step.name)).map((step) => ({ from: step.name, to: null, label: "", bad: result.outcome !== "accept" && !step.verified }));
-  for (const arrow of [...arrows, ...ends]) {
-    const [from, to] = [byName.get(arrow.from), arrow.to === null ? end : byName.get(arrow.to)];
-    drawn.push(...line(corners(from), corners(to), to.column - from.column, arrow));
-  }
-  const svg = shape("svg", { role: "img", "aria-label": spoken(result, nodes), width, height, viewBox: `0 0 ${width} ${height}` });
-  const tip = (id, kind) =>
-    shape("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, shape("path", { class: kind, d: "M0,0 L8,4 L0,8 z" }));
-  svg.append(shape("defs", {}, tip("tip", "plain"), tip("tip-bad", "bad")), ...drawn);
-  for (const node of [...nodes, end]) svg.append(box(corners(node), node));
-  return svg;
+  const beneath = inner.map((step, at) => ({ ...boxOf(step), rank: at % (ranks + 1), lane: Math.max(1, lanes) + Math.floor(at / (ranks + 1)) }));
+  return drawing([...boxes, end, ...beneath], arrows, spoken(result, [...boxes, ...beneath]), room);
 }
 
 /** What stands for a verdict: a sign and a word, so that nobody has to tell colours apart. */
@@ -72,23 +52,44 @@ function arrowsOf(steps, layout, findings) {
   const made = [...arrows.values()];
   const all = made.length > 0 ? made : names.slice(1).map((to, at) => ({ from: names[at], to, patterns: [] }));
   return all.map((arrow) => {
-    const wrong = findings.filter((finding) => finding.at.length === 1 && finding.at[0] === arrow.to && finding.list === "materials");
+    const wrong = findings.filter((finding) => finding.at.length === 1 && finding.at[0] === arrow.to && finding.list === "materials" && isOf(finding, arrow, all));
     const label = wrong[0]?.artifact ?? (arrow.patterns.length > 1 ? `${arrow.patterns[0]} +${arrow.patterns.length - 1}` : (arrow.patterns[0] ?? ""));
     return { ...arrow, label, bad: wrong.length > 0 };
   });
 }
 
-/** Columns by the longest way to a step, rows in the order of the layout. */
+/** Whether a finding about a step's material is about what this arrow brings: any to the step may be, if no rule names it. */
+function isOf({ artifact }, arrow, all) {
+  const brings = ({ patterns }) => artifact !== undefined && patterns.some((pattern) => resembles(pattern, artifact));
+  return brings(arrow) || !all.some((other) => other.to === arrow.to && brings(other));
+}
+
+/** Only for the picture's colours, and so only of `*`: what a pattern matches is the verifier's to say. */
+function resembles(pattern, artifact) {
+  const parts = pattern.split("*");
+  if (parts.length === 1) return pattern === artifact;
+  const [first, last] = [parts.shift(), parts.pop()];
+  if (!artifact.startsWith(first)) return false;
+  let from = first.length;
+  for (const part of parts) {
+    const at = artifact.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return artifact.length - last.length >= from && artifact.endsWith(last);
+}
+
+/** Ranks by the longest way to a step, lanes in the order of the layout. */
 function placed(steps, arrows) {
-  const columns = new Map();
-  const rows = new Map();
+  const ranks = new Map();
+  const lanes = new Map();
   return steps.map((step) => {
-    const before = arrows.filter((arrow) => arrow.to === step.name).map((arrow) => columns.get(arrow.from) ?? 0);
-    const column = before.length > 0 ? Math.max(...before) + 1 : 0;
-    columns.set(step.name, column);
-    const row = rows.get(column) ?? 0;
-    rows.set(column, row + 1);
-    return { step, column, row, ...boxOf(step) };
+    const before = arrows.filter((arrow) => arrow.to === step.name).map((arrow) => ranks.get(arrow.from) ?? 0);
+    const rank = before.length > 0 ? Math.max(...before) + 1 : 0;
+    ranks.set(step.name, rank);
+    const lane = lanes.get(rank) ?? 0;
+    lanes.set(rank, lane + 1);
+    return { ...boxOf(step), rank, lane };
   });
 }
 
@@ -109,38 +110,7 @@ export function short(label) {
   return /^[0-9a-f]{40,}$/.test(label) ? label.slice(0, 8) : harmless(label);
 }
 
-function box([x, y], { kind, name, state, lines }) {
-  const text = (content, line, kind) => shape("text", { x: x + 12, y: y + line, class: kind }, cut(content, CHARACTERS));
-  return shape(
-    "g",
-    { class: kind },
-    shape("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 8 }),
-    text(name, 26, "name"),
-    text(state, 48, "state"),
-    ...lines.map((line, at) => text(line, 69 + at * 17, "soft")),
-  );
-}
-
-function line([fromX, fromY], [toX, toY], columns, { label, bad }) {
-  const kind = bad ? "bad" : "plain";
-  const marker = { class: kind, "marker-end": `url(#${bad ? "tip-bad" : "tip"})` };
-  const [startX, startY, endX, endY] = [fromX + WIDTH, fromY + HEIGHT / 2, toX - 3, toY + HEIGHT / 2];
-  const middle = startX + ACROSS / 2;
-  // Over several columns it goes beneath the boxes between.
-  const beneath = Math.max(fromY, toY) + HEIGHT + DOWN / 2;
-  const way =
-    columns > 1
-      ? `M${startX},${startY + 20} C${startX + 50},${startY + 20} ${startX},${beneath} ${startX + 50},${beneath} L${endX - 50},${beneath} C${endX},${beneath} ${endX - 50},${endY + 20} ${endX},${endY + 20}`
-      : `M${startX},${startY} C${middle},${startY} ${middle},${endY} ${endX},${endY}`;
-  const made = [shape("path", { ...marker, d: way })];
-  if (label) {
-    const [x, y] = columns > 1 ? [(startX + endX) / 2, beneath - 5] : [middle, (startY + endY) / 2 - 9];
-    made.push(shape("text", { x, y, class: `edge ${kind}`, "text-anchor": "middle" }, `${bad ? "✗ " : ""}${cut(label, LABEL)}`));
-  }
-  return made;
-}
-
-function spoken(result, nodes) {
-  const each = nodes.map((node) => harmless(`${node.name}: ${node.verified === false ? "not verified, " : ""}${node.state}; ${node.lines.join(", ")}`));
+function spoken(result, boxes) {
+  const each = boxes.map((box) => harmless(`${box.name}: ${box.state}; ${box.lines.join(", ")}`));
   return `The chain, ${endOf(result).name}. ${each.join(". ")}`;
 }

@@ -25,6 +25,13 @@ export function harmless(text) {
   return String(text).replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|\n/g, (character) => `\\u{${character.charCodeAt(0).toString(16)}}`);
 }
 
+/** A message's parts: what it quotes in backticks as code, where it is clear what that is. */
+export function worded(text) {
+  const parts = text.split("`");
+  if (parts.length % 2 === 0) return [text];
+  return parts.map((part, at) => (at % 2 === 1 ? element("code", {}, part) : part));
+}
+
 /** A text cut to so many characters. */
 export function cut(text, most) {
   const characters = [...harmless(text)];

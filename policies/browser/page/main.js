@@ -1,6 +1,6 @@
 // The page: files and fields to a request, the request to a worker, the answer to the screen.
 
-import { element, harmless } from "./element.js";
+import { element, harmless, worded } from "./element.js";
 import { Evidence, ROLES } from "./evidence.js";
 import { sentence, shownResult } from "./verdict.js";
 
@@ -133,7 +133,7 @@ async function verify() {
 
 function problem(message) {
   result.replaceChildren(
-    element("div", { class: "banner odd" }, element("h2", { id: "outcome", tabindex: -1 }, element("span", { "aria-hidden": "true" }, "?"), "Nothing was judged"), element("p", {}, harmless(message))),
+    element("div", { class: "banner odd" }, element("h2", { id: "outcome", tabindex: -1 }, element("span", { "aria-hidden": "true" }, "?"), "Nothing was judged"), element("p", {}, ...worded(harmless(message)))),
   );
   appear(`Nothing was judged. ${harmless(message)}`);
 }

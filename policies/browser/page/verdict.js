@@ -1,7 +1,7 @@
 // A verdict in words, tables and a picture.
 
 import { endOf, picture, short } from "./chain.js";
-import { element, harmless } from "./element.js";
+import { element, harmless, worded } from "./element.js";
 
 const SENTENCES = {
   accept: "Accepted: the supply chain holds",
@@ -13,7 +13,8 @@ const SENTENCES = {
 export function sentence({ outcome, answer }) {
   const count = answer.findings?.length ?? answer.reasons?.length ?? 0;
   const noun = outcome === "undecided" ? "reason" : "finding";
-  return `${SENTENCES[outcome]}.${count > 0 ? ` ${count} ${noun}${count === 1 ? "" : "s"}.` : ""}`;
+  const asked = outcome === "accept" && answer.subjects.length === 0 ? " No artifact was asked about." : "";
+  return `${SENTENCES[outcome]}.${asked}${count > 0 ? ` ${count} ${noun}${count === 1 ? "" : "s"}.` : ""}`;
 }
 
 /** Everything about a result; its heading, which has the id `outcome`, takes the focus. */
@@ -25,15 +26,16 @@ export function shownResult(result, { layout, judgedAt, isSaved }) {
     "div",
     { class: `banner ${kind}` },
     element("h2", { id: "outcome", tabindex: -1 }, element("span", { "aria-hidden": "true" }, state[0]), SENTENCES[outcome]),
-    element("p", {}, summary(result)),
-    outcome === "accept" ? element("p", {}, trusted(answer.trust, isSaved)) : undefined,
+    element("p", {}, ...worded(summary(result))),
+    outcome === "accept" && answer.subjects.length === 0 ? unasked() : undefined,
+    outcome === "accept" ? element("p", {}, ...worded(trusted(answer.trust, isSaved))) : undefined,
   );
   const parts = [banner];
   if (findings.length > 0) parts.push(element("h3", {}, outcome === "undecided" ? "Why" : "Findings"), listOf(findings, outcome === "undecided" ? "odd" : "bad"));
   if (answer.steps.length > 0) {
     parts.push(
       element("h3", { id: "chain-heading" }, "The chain"),
-      element("div", { class: "picture", role: "group", tabindex: 0, "aria-labelledby": "chain-heading" }, picture(result, layout)),
+      pictureOf(result, layout),
       stepsTable(answer.steps),
     );
   }
@@ -45,12 +47,31 @@ export function shownResult(result, { layout, judgedAt, isSaved }) {
   return parts;
 }
 
+/** The chain, drawn anew when there is room for another form of it. */
+function pictureOf(result, layout) {
+  const frame = element("div", { class: "picture", role: "group", tabindex: 0, "aria-labelledby": "chain-heading" });
+  let drawnFor;
+  const draw = (room) => {
+    if (room === drawnFor) return;
+    drawnFor = room;
+    frame.replaceChildren(picture(result, layout, room));
+  };
+  draw(document.querySelector("main").clientWidth);
+  new ResizeObserver(([{ contentRect }]) => draw(contentRect.width)).observe(frame);
+  return frame;
+}
+
+/** An accept that no artifact was asked about is easily taken for one of the artifact at hand. */
+function unasked() {
+  return element("p", { class: "unasked" }, element("strong", { class: "odd" }, element("span", { "aria-hidden": "true" }, "! "), "No artifact was asked about."), " That a file or an image in your hands came out of this chain is not shown: add it above, or its digest.");
+}
+
 function summary({ outcome, answer }) {
   if (outcome === "undecided") return harmless(answer.message);
   if (outcome === "reject") return harmless(answer.findings[0]?.message ?? "");
   const steps = answer.steps.filter((step) => step.at.length === 0).length;
   const made = answer.subjects.map((subject) => `${subject.artifact} of step ${subject.step}`);
-  return harmless(`${steps} step${steps === 1 ? "" : "s"} verified${made.length > 0 ? `; it made ${made.join(", ")}` : "; no artifact was asked about"}.`);
+  return harmless(`${steps} step${steps === 1 ? "" : "s"} verified${made.length > 0 ? `; it made ${made.join(", ")}` : ""}.`);
 }
 
 /** On whose word: an accept is worth what its keys are, and a label is whatever the key's file says. */
@@ -63,7 +84,7 @@ function trusted({ basis, keys }, isSaved) {
 
 function listOf(findings, kind) {
   const sign = kind === "bad" ? "✗" : "!";
-  return element("ol", { class: "findings" }, ...findings.map((finding) => element("li", { class: kind }, element("p", {}, element("span", { class: kind, "aria-hidden": "true" }, `${sign} `), harmless(finding.message)), details(finding))));
+  return element("ol", { class: "findings" }, ...findings.map((finding) => element("li", { class: kind }, element("p", {}, element("span", { class: kind, "aria-hidden": "true" }, `${sign} `), ...worded(harmless(finding.message))), details(finding))));
 }
 
 function details(finding) {
