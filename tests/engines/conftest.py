@@ -52,14 +52,15 @@ class Authority:
     """One that made a certificate, as policies/kubernetes/README.md does by hand."""
 
     folder: Path
+    name: str = "gate.example"
 
     def __post_init__(self) -> None:
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        names = "subjectAltName=DNS:gate.example,DNS:localhost,IP:127.0.0.1"
+        names = f"subjectAltName=DNS:{self.name},DNS:localhost,IP:127.0.0.1"
         (self.folder / "names").write_text(names)
         for command in (
             ("req", "-x509", *key, "-days", "3650", "-subj", "/CN=linkgate-ca", "-keyout", "ca.key", "-out", "ca.pem"),
-            ("req", *key, "-subj", "/CN=gate.example", "-keyout", "tls.key", "-out", "tls.csr"),
+            ("req", *key, "-subj", f"/CN={self.name}", "-keyout", "tls.key", "-out", "tls.csr"),
             (
                 *(
                     "x509",

@@ -21,16 +21,24 @@ class Registry:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    # Where its images lie, if they are pushed to another one.
+    storage: Path | None = None
+    # The certificate and the key that it shows; without them it speaks no TLS.
+    tls: tuple[Path, Path] | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
+        self.storage = self.storage or self.folder / "storage"
         # Its configuration is YAML, which JSON is, too.
         configuration = {
             "version": "0.1",
             "log": {"accesslog": {"disabled": False}, "level": "info"},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "storage")}},
+            "storage": {"filesystem": {"rootdirectory": str(self.storage)}},
             "http": {"addr": self.host},
         }
+        if self.tls:
+            certificate, key = self.tls
+            configuration["http"]["tls"] = {"certificate": str(certificate), "key": str(key)}
         path = self.folder / "config.yml"
         path.write_text(json.dumps(configuration))
         command = [program("docker-registry"), "serve", path]
@@ -60,7 +68,7 @@ class Registry:
 
     def move(self, tag: str, digest: str, repository: str = REPOSITORY) -> None:
         """Moves a tag at once. A push would write where it is read meanwhile: this registry answers 500 then."""
-        tags = self.folder / f"storage/docker/registry/v2/repositories/{repository}/_manifests/tags"
+        tags = self.storage / f"docker/registry/v2/repositories/{repository}/_manifests/tags"
         moved = self.folder / "moved"
         moved.write_text(digest)
         moved.rename(tags / tag / "current/link")

@@ -81,6 +81,7 @@ def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_pat
         code: Path = module,
         idle: str = "20s",
         trailers: bool = False,
+        edit: Callable[[dict[str, Any]], None] = lambda bootstrap: None,
         **changes: Any,
     ) -> Filter:
         folder, listen, admin = tmp_path_factory.mktemp("filter"), free_port(), free_port()
@@ -100,6 +101,7 @@ def before(module: Path, images: Pushed, engines: Callable[..., Engine], tmp_pat
         [endpoints] = resources["clusters"][0]["load_assignment"]["endpoints"]
         [endpoint] = endpoints["lb_endpoints"]
         endpoint["endpoint"]["address"]["socket_address"]["port_value"] = port or images.chain.registry.port
+        edit(bootstrap)
         (folder / "envoy.yaml").write_text(yaml.safe_dump(bootstrap))
         command = [program("envoy"), "-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "2", "-l", "warning"]
         engine = engines(command, folder, "envoy", lambda: listens(listen))
