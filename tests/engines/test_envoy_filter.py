@@ -48,12 +48,12 @@ class Filter(Proxy):
 
     admin: int
 
-    def stats(self) -> dict[str, int]:
+    def stats(self, prefix: str = "wasmcustom.linkgate_") -> dict[str, int]:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"http://127.0.0.1:{self.admin}/stats?filter=linkgate", timeout=PATIENCE
         ) as reply:
             lines = reply.read().decode().splitlines()
-        found = (re.fullmatch(r"wasmcustom\.linkgate_(\w+): (\d+)", line) for line in lines)
+        found = (re.fullmatch(re.escape(prefix) + r"(\w+): (\d+)", line) for line in lines)
         return {match[1]: int(match[2]) for match in found if match}
 
 
@@ -276,6 +276,9 @@ class Liar(http.server.ThreadingHTTPServer):
         self.trailers = False
         # What bodies of answers are cut into, with a while between them.
         self.pieces = 1
+        # Where it is cleared, lists of referrers wait for it.
+        self.may_list = threading.Event()
+        self.may_list.set()
         super().__init__(("127.0.0.1", 0), Lies)
 
     @property
@@ -289,6 +292,8 @@ class Lies(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        if "/referrers/" in self.path:
+            self.server.may_list.wait(PATIENCE)
         for part, (after, answer) in self.server.answers.items():
             if part not in self.path:
                 continue
