@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,34 @@ def test_head_tells_what_get_brings(envoy: Filter, images: Pushed) -> None:
     assert (head.status, head.headers["docker-content-digest"]) == (200, images.good.digest)
     head = envoy.ask(f"/v2/{images.tampered.repository}/manifests/{images.tampered.tag}", "HEAD")
     assert (head.status, head.body) == (403, b"")
+
+
+@pytest.fixture(scope="module")
+def listing(engines: Callable[..., Engine], tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A registry that lists referrers, in whose log is what it was asked."""
+    path = os.environ.get("REFERRERS")
+    if not path:
+        pytest.skip("REFERRERS is not set: no registry with the referrers API")
+    port = free_port()
+    command = [Path(path).absolute(), f"127.0.0.1:{port}"]
+    return engines(command, tmp_path_factory.mktemp("listing"), "referrers", lambda: listens(port))
+
+
+def test_evidence_in_a_list_of_referrers(before: Callable[..., Filter], images: Pushed, listing: Engine) -> None:
+    chain, host = images.chain, listing.command[1]
+    good, tampered, unknown = (replace(image, host=host) for image in (images.good, images.tampered, images.unknown))
+    for image in (good, tampered, unknown):
+        chain.push(image)
+    for image in (good, tampered):
+        chain.attach(image, good.work / "links")
+    registry = {"cluster": "registry", "authority": host}
+    envoy = before(int(host.partition(":")[2]), registry=registry, repositories=[f"{host}/web/**"])
+    assert envoy.pull(good, f":{good.tag}") == good.blobs
+    assert f"GET /v2/{good.repository}/referrers/{good.digest}" in listing.log
+    for image, why in ((tampered, "it is not what this chain made"), (unknown, "no link")):
+        assert why in envoy.pull(image, f":{image.tag}", code=1)
+    # It came from the list: nothing was put under the fallback tag.
+    assert f"PUT /v2/{good.repository}/manifests/sha256-" not in listing.log
 
 
 # What is not good does not, and its client says why.
