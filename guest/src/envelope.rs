@@ -12,6 +12,7 @@ use crate::index::Index;
 use crate::json::{self, JsonError, Kind, Reader};
 use crate::limits;
 use crate::prelude::*;
+use crate::verdict::shown;
 
 /// The payload type of a DSSE envelope around a layout or a link.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -215,9 +216,7 @@ impl<'a> Parts<'a> {
                 let signatures = self.signatures.ok_or(EnvelopeError::Missing("signatures"))?;
                 let payload_type = self.payload_type.ok_or(EnvelopeError::Missing("payloadType"))?;
                 if payload_type != PAYLOAD_TYPE {
-                    return Err(EnvelopeError::PayloadType(
-                        payload_type.chars().take(limits::SHOWN).collect(),
-                    ));
+                    return Err(EnvelopeError::PayloadType(shown(&payload_type)));
                 }
                 let payload = String::from_utf8(decode_base64(&payload).ok_or(EnvelopeError::Base64("payload"))?)
                     .map_err(|error| JsonError::Utf8 {
@@ -276,9 +275,7 @@ fn refuse_duplicate_keyids(signatures: &[Signature<'_>]) -> Result<(), EnvelopeE
         .filter_map(|signature| signature.keyid.as_deref().map(str::to_ascii_lowercase))
         .collect();
     match Index::new(keyids.iter().map(String::as_str)).first_twice() {
-        Some(keyid) => Err(EnvelopeError::DuplicateKeyid(
-            keyid.chars().take(limits::SHOWN).collect(),
-        )),
+        Some(keyid) => Err(EnvelopeError::DuplicateKeyid(shown(keyid))),
         None => Ok(()),
     }
 }

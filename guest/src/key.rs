@@ -19,7 +19,8 @@ pub use crate::scheme::Scheme;
 
 use crate::der::{self, Der};
 use crate::prelude::*;
-use crate::{canonical, envelope, limits};
+use crate::verdict::shown;
+use crate::{canonical, envelope};
 
 /// Content of the OBJECT IDENTIFIER id-Ed25519 (RFC 8410).
 const ID_ED25519: &[u8] = &[0x2b, 0x65, 0x70];
@@ -151,7 +152,7 @@ impl Material {
             .iter()
             .fold(0_u64, |value, &byte| value.wrapping_shl(8) | u64::from(byte));
         if exponent.len() > 4 || value < u64::from(RSA_LEAST_EXPONENT) || value & 1 == 0 {
-            return Err(KeyError::Exponent(hex(exponent).chars().take(limits::SHOWN).collect()));
+            return Err(KeyError::Exponent(shown(&hex(exponent))));
         }
         Ok(Self::Rsa {
             modulus: modulus.to_vec(),
@@ -418,10 +419,6 @@ fn is_keytype(keytype: &str) -> bool {
     Scheme::ALL
         .into_iter()
         .any(|scheme| scheme.keytype() == keytype || scheme.old_keytype() == Some(keytype))
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(limits::SHOWN).collect()
 }
 
 /// The label and the content of a text that is one PEM block (RFC 7468). White space may stand anywhere in the content.

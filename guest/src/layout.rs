@@ -9,11 +9,12 @@ use crate::index::{self, Index};
 use crate::instant::Instant;
 use crate::json::{JsonError, Kind, Reader};
 use crate::key::{KeyError, PublicKey};
-use crate::limits::{self, Limit, Spent};
+use crate::limits::{Limit, Spent};
 use crate::link;
 use crate::parameter::{self, ParameterError, Parameters};
 use crate::prelude::*;
 use crate::rule::{Rule, RuleError};
+use crate::verdict::shown;
 use alloc::borrow::Cow;
 
 /// A layout.
@@ -735,9 +736,4 @@ fn missing(within: &str, field: &'static str) -> LayoutError {
 
 fn owned(strings: Vec<Cow<'_, str>>) -> Vec<String> {
     strings.into_iter().map(Cow::into_owned).collect()
-}
-
-/// As much of a text as a verdict shows.
-fn shown(text: &str) -> String {
-    text.chars().take(limits::SHOWN).collect()
 }

@@ -11,6 +11,7 @@ use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter;
 use crate::prelude::*;
+use crate::verdict::shown;
 
 /// One question to the verifier. Equal requests get equal answers, anywhere.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -334,10 +335,6 @@ impl Subject {
                 value.len() == digits && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             })
     }
-}
-
-fn shown(text: &str) -> String {
-    text.chars().take(limits::SHOWN).collect()
 }
 
 /// What is wrong with a request, without most of a value that it quotes: what was expected, and where, stands at the end.
