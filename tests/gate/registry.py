@@ -122,7 +122,11 @@ def registry() -> Iterator[Registry]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        # With a queue of five, connections that come at once are begun again a second later.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     served.address = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

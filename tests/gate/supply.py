@@ -173,7 +173,9 @@ class Supply:
 
     def policy(self, name: str = "web", *, file: str | None = None, drop: tuple[str, ...] = (), **fields: Any) -> Path:
         """A policy that governs every image, unless it is said otherwise."""
-        shutil.copy(self.keys.public("owner"), self.policies / "owner.pub")
+        # Moved there as well: a gate that looks meanwhile would see a copy that is half written.
+        shutil.copy(self.keys.public("owner"), self.folder / "owner.new")
+        (self.folder / "owner.new").rename(self.policies / "owner.pub")
         policy = {
             "apiVersion": "linkgate.dev/v1",
             "kind": "Policy",

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from supply import Image, Supply, unknown_image
+from supply import PATIENCE, Image, Supply, unknown_image
 from test_admission import pod_spec, review
 
 OPERATIONS = [
@@ -152,7 +152,7 @@ def test_drawn_requests(gate: Gate, description: dict, method: str, path: str) -
     )
     def drawn(case: schemathesis.Case) -> None:
         nonlocal refused
-        response = case.call(base_url=f"https://{gate.address}", verify=str(gate.ca), timeout=20)
+        response = case.call(base_url=f"https://{gate.address}", verify=str(gate.ca), timeout=PATIENCE)
         case.validate_response(response, checks=CHECKS)
         refused += response.status_code == 400
         if response.status_code == 200 and path == "/v1/verify":

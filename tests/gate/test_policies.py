@@ -33,7 +33,7 @@ def refused(policies: Path, *options: Any) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=5,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2, done.stderr

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gate import Gate, wait_for
+from gate import Gate, takes_less_than, wait_for
 from registry import Registry, registry
 from supply import Image, Supply, step
 from test_admission import LISTS, ask, denied, pod_spec, review
@@ -80,13 +79,18 @@ def test_what_is_known_is_not_asked_again(stored: Supply, hub: Registry, serve: 
 def test_a_slow_registry(stored: Supply, hub: Registry, serve: Callable[..., Gate]) -> None:
     good = stored_image(stored, hub)
     gate = start(serve, stored, hub)
-    hub.delay = 1
-    begun = time.monotonic()
-    answer = ask(gate, review("Pod", "CREATE", pod_spec(good)), "/validate?timeout=500ms")
-    assert time.monotonic() - begun < 1
-    assert "no answer within" in denied(answer, 504, "Timeout")
-    # What was begun for the first who asked is there for the next.
-    wait_for(lambda: gate.verify(good, query="?timeout=900ms")["allowed"] is True, seconds=10)
+    # There are several questions, each with an answer that takes so long.
+    hub.delay = 3
+
+    def attempt() -> None:
+        answer = ask(gate, review("Pod", "CREATE", pod_spec(good)), "/validate?timeout=500ms")
+        assert "no answer within" in denied(answer, 504, "Timeout")
+
+    assert takes_less_than(1, attempt)
+    # What was begun for the first who asked is there for the next. Nobody waits for as long as each answer takes.
+    wait_for(lambda: len(hub.asked) >= 1)
+    hub.delay = 1.5
+    wait_for(lambda: gate.verify(good, query="?timeout=1400ms")["allowed"] is True)
 
 
 def test_a_broken_registry(stored: Supply, hub: Registry, serve: Callable[..., Gate]) -> None:

@@ -33,6 +33,8 @@ def test_a_changed_policy_takes_effect(web: Supply, serve: Callable[..., Gate]) 
     web.policy(images=["registry.example/other/*"])
     wait_for(lambda: gate.verify(image)["reason"] == "no-policy")
     assert gate.get("/readyz").json()["fingerprint"] != before
+    # New policies are in force before they are counted.
+    wait_for(lambda: SUCCEEDED in gate.metrics())
     assert gate.metrics()[SUCCEEDED] == 1
     assert gate.logged("policies reloaded")["policies"] == 1
     web.policy("second")
@@ -66,14 +68,16 @@ def test_a_broken_policy_keeps_the_old_ones(web: Supply, serve: Callable[..., Ga
     ready = gate.get("/readyz")
     assert ready.status_code == 200 and ready.json()["ready"] is True
     assert gate.verify(good)["allowed"] is True and gate.verify(bad)["allowed"] is False
-    logged = next(line for line in gate.log() if line["level"] == "ERROR")
-    assert "web.yaml" in logged["error"] and "stay in force" in logged["message"]
+    logged = gate.logged("policies not reloaded")
+    assert logged["level"] == "ERROR" and "web.yaml" in logged["error"] and "stay in force" in logged["message"]
     assert gate.metrics()[FAILED] == 1 and gate.metrics()["linkgate_policies"] == 1
     # It is no news again at each look, but another fault is.
     time.sleep(0.5)
     assert len([line for line in gate.log() if line["level"] == "ERROR"]) == 1
     web.policy(keys=["nobody.pub"])
     wait_for(lambda: "nobody.pub" in reload_state(gate))
+    # What is wrong is told before it is counted.
+    wait_for(lambda: gate.metrics()[FAILED] != 1)
     assert gate.metrics()[FAILED] == 2
     web.policy(images=["registry.example/web/*"])
     wait_for(lambda: reload_state(gate) == "ok")
@@ -112,7 +116,7 @@ def test_a_pipe_among_the_policies(web: Supply, serve: Callable[..., Gate]) -> N
     os.mkfifo(web.policies / "pipe")
     time.sleep(0.3)
     web.policy(images=["registry.example/other/*"])
-    wait_for(lambda: gate.verify(image)["reason"] == "no-policy" or reload_state(gate) != "ok", seconds=3)
+    wait_for(lambda: gate.verify(image)["reason"] == "no-policy" or reload_state(gate) != "ok")
 
 
 @dataclass
@@ -159,10 +163,12 @@ def test_a_mounted_config_map_is_exchanged(web: Supply, serve: Callable[..., Gat
     mount.write(policy_files(web))
     wait_for(lambda: gate.verify(image)["allowed"] is True)
     assert gate.get("/readyz").json()["policies"] == ["second", "web"]
+    assert not [line for line in gate.log() if line["level"] == "ERROR"]
     (web.policies / "web.yaml").unlink()
     mount.write(policy_files(web))
     wait_for(lambda: gate.get("/readyz").json()["policies"] == ["second"])
-    assert not [line for line in gate.log() if line["level"] == "ERROR"]
+    # For a moment there was the name of a file that was not there any more: as in Kubernetes, it goes last.
+    assert all("web.yaml" in line["error"] for line in gate.log() if line["level"] == "ERROR")
 
 
 # Certificates.
@@ -248,7 +254,7 @@ def test_certificates(web: Supply, serve: Callable[..., Gate], tmp_path: Path) -
     live[0].unlink()
     time.sleep(0.3)
     assert serial(gate) == 1002
-    assert any("certificates not reloaded" in line["message"] for line in gate.log())
+    gate.logged("certificates not reloaded")
     replace(authority.issue("three"), live)
     wait_for(lambda: serial(gate) == 1003)
 
@@ -309,9 +315,11 @@ def test_reloads_under_load_drop_nothing(web: Supply, serve: Callable[..., Gate]
             web.policy(parameters={"round": str(number)})
             mount.write(policy_files(web))
             replace(pairs[number % 2], live)
-            time.sleep(0.3)
+            # Each is taken before the next one comes, however long that takes on a busy machine.
+            wait_for(lambda: gate.metrics().get(SUCCEEDED) == number + 1)
+            wait_for(lambda: serial(gate) == 1001 + number % 2)
+            asked = asking.answered
+            wait_for(lambda: asking.answered > asked + 20)
     assert not asking.failed, (len(asking.failed), asking.failed[:3])
     assert asking.answered > 100
-    samples = gate.metrics()
-    assert samples[SUCCEEDED] >= 5
-    assert samples['linkgate_reloads_total{what="certificates",result="ok"}'] >= 4
+    assert gate.metrics()['linkgate_reloads_total{what="certificates",result="ok"}'] >= 7
