@@ -352,19 +352,27 @@ fn a_file_that_changes_is_not_recorded() {
 
 #[test]
 fn a_command_out_of_time_is_killed_with_its_children() {
-    let place = Place::new(&["a"]);
     let script = "(sleep 3; touch mark) & sleep 30";
-    let start = Instant::now();
-    let output = place.run(&["--run-timeout", "1", "-s", "-m", "a", "--", "sh", "-c", script]);
-    assert_refused(
-        &place,
-        &output,
-        124,
-        "`sh` did not end within 1 s and was killed with all it had started",
-    );
-    assert!(start.elapsed() < Duration::from_secs(3));
-    thread::sleep(Duration::from_millis(3500).saturating_sub(start.elapsed()));
-    assert!(!place.folder.join("mark").exists());
+    // Whatever else this machine does may hold up one of them, but not each.
+    let is_in_time = (0..5).any(|_| {
+        let place = Place::new(&["a"]);
+        let start = Instant::now();
+        let output = place.run(&["--run-timeout", "1", "-s", "-m", "a", "--", "sh", "-c", script]);
+        let took = start.elapsed();
+        assert_refused(
+            &place,
+            &output,
+            124,
+            "`sh` did not end within 1 s and was killed with all it had started",
+        );
+        if took >= Duration::from_secs(3) {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(3500).saturating_sub(start.elapsed()));
+        assert!(!place.folder.join("mark").exists());
+        true
+    });
+    assert!(is_in_time);
 }
 
 #[test]

@@ -380,19 +380,26 @@ mod tests {
 
     #[test]
     fn a_timeout_kills_the_whole_group() {
-        let folder = tempfile::tempdir().unwrap();
-        let mark = folder.path().join("mark");
-        let script = format!("(sleep 2; touch {}) & sleep 30", mark.display());
         let options = Options {
             streams: Streams::Passed,
             timeout: Some(Duration::from_millis(300)),
             folder: None,
         };
-        let start = Instant::now();
-        assert!(matches!(shell(&script, options), Err(CommandError::Timeout { .. })));
-        assert!(start.elapsed() < Duration::from_secs(2));
-        thread::sleep(Duration::from_secs(3));
-        assert!(!mark.exists());
+        // Whatever else this machine does may hold up one of them, but not each.
+        let is_in_time = (0..5).any(|_| {
+            let folder = tempfile::tempdir().unwrap();
+            let mark = folder.path().join("mark");
+            let script = format!("(sleep 2; touch {}) & sleep 30", mark.display());
+            let start = Instant::now();
+            assert!(matches!(shell(&script, options), Err(CommandError::Timeout { .. })));
+            if start.elapsed() >= Duration::from_secs(2) {
+                return false;
+            }
+            thread::sleep(Duration::from_secs(3));
+            assert!(!mark.exists());
+            true
+        });
+        assert!(is_in_time);
     }
 
     #[test]
