@@ -218,20 +218,32 @@ test('bad days: limits, memory, deadline, a truncated module', async () => {
   const began = performance.now();
   await refused(object, changed({ links: copies }), /did not end within 500 ms/, 500, hasty);
   assert.ok(performance.now() - began < 5_000);
-  await accepted(object, settings, hasty);
+  // On a busy machine half a second may be too short for a good answer, too, but not each time.
+  let answer;
+  const ends = performance.now() + 60_000;
+  do {
+    answer = await hasty.validate(object, settings);
+  } while (/did not end within/.test(answer.message) && performance.now() < ends);
+  assert.deepEqual(answer, { accepted: true });
   assert.throws(() => new Policy(module.subarray(0, module.length >> 1)));
 });
 
 test('the files of the README', async () => {
   const at = (name) => join(top, 'policies/kubewarden', name);
-  const run = (...args) => spawnSync('node', args, { encoding: 'utf8', timeout: 20_000, cwd: folder });
+  const run = (...args) => spawnSync('node', args, { encoding: 'utf8', timeout: 60_000, cwd: folder });
   const tried = (image) => {
     const asked = JSON.parse(readFileSync(at('review.json'), 'utf8'));
     if (image) {
       asked.request.object.spec.containers[0].image = image;
     }
     writeFileSync(join(folder, 'review.json'), JSON.stringify(asked));
-    return run(at('host.mjs'), file, 'review.json', at('settings.json'));
+    // Two seconds are what a host gives a policy; a busy machine may take longer to start it, but not each time.
+    let done;
+    const ends = performance.now() + 60_000;
+    do {
+      done = run(at('host.mjs'), file, 'review.json', at('settings.json'));
+    } while (/did not end within/.test(done.stdout) && performance.now() < ends);
+    return done;
   };
   for (const [image, status, said] of [
     [undefined, 0, /^settings: {"valid":true}\nanswer: {"accepted":true}\n$/],

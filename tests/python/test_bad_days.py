@@ -145,22 +145,40 @@ def test_a_bound_on_memory(core: Path, good: Request) -> None:
     assert "memory" in stopped(linkgate.Verifier(module=core, memory=MIB).verify(good))
 
 
+def in_time(verifier: linkgate.Verifier, request: Request) -> linkgate.Verdict:
+    """The verdict, asked for again where the deadline passed: on a busy machine it may be too short for a good one, but
+    not each time."""
+    ends = time.monotonic() + 60
+    while True:
+        verdict = verifier.verify(request)
+        is_late = verdict.outcome == "undecided" and "it did not end within" in str(verdict.answer["message"])
+        if not is_late or time.monotonic() > ends:
+            return verdict
+
+
 def test_a_deadline(core: Path, good: Request) -> None:
-    hasty = linkgate.Verifier(module=core, deadline=0.3)
+    hasty, long = linkgate.Verifier(module=core, deadline=0.3), costly()
     hasty.load()
     for _ in range(2):
         began = time.monotonic()
-        assert stopped(hasty.verify(costly())).endswith("it did not end within 0.3 s")
+        assert stopped(hasty.verify(long)).endswith("it did not end within 0.3 s")
         assert 0.2 < time.monotonic() - began < 3
-        assert hasty.verify(good).outcome == "accept"
+        assert in_time(hasty, good).outcome == "accept"
+
+    def ticks() -> bool:
+        return any(thread.name == "linkgate-clock" and thread.is_alive() for thread in threading.enumerate())
+
     # The thread that ticks is not needed in between, and there is another one afterwards.
-    time.sleep(6)
-    assert not [thread for thread in threading.enumerate() if thread.name == "linkgate-clock" and thread.is_alive()]
-    assert stopped(hasty.verify(costly())).endswith("within 0.3 s")
+    ends = time.monotonic() + 60
+    while ticks() and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not ticks()
+    assert stopped(hasty.verify(long)).endswith("within 0.3 s")
 
 
 def ends_well(child: int, why_not: str) -> None:
-    for _ in range(300):
+    # It compiles the module anew, which takes a while on a busy machine.
+    for _ in range(1800):
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             assert status == 0
@@ -174,12 +192,12 @@ def ends_well(child: int, why_not: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_deadline_in_a_forked_process(core: Path, good: Request) -> None:
     hasty = linkgate.Verifier(module=core, deadline=0.3)
-    assert hasty.verify(good)
+    assert in_time(hasty, good)
     child = os.fork()
     if child == 0:
         said = False
         try:
-            said = hasty.verify(costly()).answer["code"] == "verifier-stopped" and bool(hasty.verify(good))
+            said = hasty.verify(costly()).answer["code"] == "verifier-stopped" and bool(in_time(hasty, good))
         finally:
             os._exit(0 if said else 1)
     ends_well(child, "nothing ticks in it")
@@ -288,7 +306,7 @@ def test_many_threads(core: Path, good: Request, bad: Request) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert not any(thread.is_alive() for thread in threads) and wrong == []
 
 

@@ -57,10 +57,16 @@ func request(t testing.TB, name string) []byte {
 
 func good(t testing.TB) []byte { return request(t, "product-of-the-last-step") }
 
-// accepts asks a question that has a good answer.
+// accepts asks a question that has a good answer. It asks again where the verifier's deadline passed: on a busy machine
+// a short one may do so, but not each time.
 func accepts(t testing.TB, verifier *Verifier) {
 	t.Helper()
-	if answer := verifier.Verify(context.Background(), good(t)); !answer.Accepted() {
+	ends := time.Now().Add(time.Minute)
+	answer := verifier.Verify(context.Background(), good(t))
+	for strings.Contains(string(answer.JSON), "it did not end within") && time.Now().Before(ends) {
+		answer = verifier.Verify(context.Background(), good(t))
+	}
+	if !answer.Accepted() {
 		t.Fatalf("a good chain: %s", answer.JSON)
 	}
 }
@@ -201,8 +207,9 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	verifier := load(t, Bounds{Deadline: 300 * time.Millisecond, Questions: 1}, WithSignatures(Pure{}))
+	long := many(t)
 	begin := time.Now()
-	undecided(t, verifier.Verify(context.Background(), many(t)), "verifier-stopped", "it did not end within 300ms")
+	undecided(t, verifier.Verify(context.Background(), long), "verifier-stopped", "it did not end within 300ms")
 	if took := time.Since(begin); took < 300*time.Millisecond || took > 3*time.Second {
 		t.Fatalf("it took %v", took)
 	}
@@ -211,9 +218,10 @@ func TestDeadline(t *testing.T) {
 
 func TestCallersContext(t *testing.T) {
 	verifier := load(t, Bounds{Questions: 1}, WithSignatures(Pure{}))
+	long := many(t)
 	short, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	undecided(t, verifier.Verify(short, many(t)), "verifier-stopped", "its caller's deadline was reached")
+	undecided(t, verifier.Verify(short, long), "verifier-stopped", "its caller's deadline was reached")
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	undecided(t, verifier.Verify(gone, good(t)), "verifier-stopped", "it was no longer wanted")
@@ -222,7 +230,7 @@ func TestCallersContext(t *testing.T) {
 
 func TestWaitingIsBounded(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
-	verifier := load(t, Bounds{Deadline: time.Second, Questions: 1}, WithSignatures(checks(func() (Outcome, error) {
+	verifier := load(t, Bounds{Deadline: time.Minute, Questions: 1}, WithSignatures(checks(func() (Outcome, error) {
 		select {
 		case entered <- struct{}{}:
 			<-release
