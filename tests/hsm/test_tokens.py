@@ -401,7 +401,7 @@ def test_a_pin_that_is_typed_is_not_shown(softhsm: Token, workspace: Path, typed
     if child == 0:
         environment = {**softhsm.environment, "PKCS11_PIN": "", "TERM": "dumb"}
         os.execvpe("sh", ["sh", "-c", script, str(required("LINKGATE")), str(workspace)], environment)
-    shown, sent, ends = "", False, time.monotonic() + 60
+    shown, sent, ends = "", False, time.monotonic() + 120
     while time.monotonic() < ends:
         if not select.select([terminal], [], [], 0.1)[0]:
             continue

@@ -71,7 +71,7 @@ LINES = {
     "verify-long": Line("verify --layout ../root.layout --verification-keys ../owner.pub --link-dir ../links", 0, (BUILT,)),
     "verify-quiet": Line(f"verify -q {LAYOUT}", 0, (BUILT,)),
     "verify-verbose": Line(f"verify -v {LAYOUT}", 0, (BUILT,)),
-    "verify-timeout": Line(f"verify --inspection-timeout 5 {LAYOUT}", 0, (BUILT,)),
+    "verify-timeout": Line(f"verify --inspection-timeout 60 {LAYOUT}", 0, (BUILT,)),
     "verify-link-missing": Line(f"verify {LAYOUT}", 1),
     "verify-another-key": Line("verify -l ../root.layout --verification-keys ../builder.pub --link-dir ../links", 1, (BUILT,)),
     "verify-two-keys-one-signed": Line("verify -l ../root.layout --verification-keys ../owner.pub ../builder.pub --link-dir ../links", 1, (BUILT,)),
