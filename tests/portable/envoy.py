@@ -79,9 +79,17 @@ class Answering(http.server.BaseHTTPRequestHandler):
         pass
 
 
+# Sockets that keep ports.
+KEPT: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """A port that nobody else is given: bound and not listened on, so that only who names it can have it."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    KEPT.append(kept)
+    return kept.getsockname()[1]
 
 
 def bootstrap(module: Path, request: dict, registry: int, listen: int, admin: int) -> dict:

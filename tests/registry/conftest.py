@@ -45,10 +45,18 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+# Sockets that keep ports.
+KEPT: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on loopback that is nobody else's while this process runs: it is bound, and not listened on, so that only who
+    names it can have it. A port that is found and let go may be taken before it is used."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    KEPT.append(kept)
+    return kept.getsockname()[1]
 
 
 def run(*command: Any, cwd: Path, code: int | None = 0, **more: str) -> subprocess.CompletedProcess:
@@ -241,7 +249,11 @@ def make_stub():
             def log_message(self, *_: Any) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            # With a queue of five, connections that come at once are begun again a second later.
+            request_queue_size = 128
+
+        server = Server(("127.0.0.1", 0), Handler)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return Stub(server, answers, seen)
