@@ -8,8 +8,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from engine import Engine, free_port, listens, program, run
+from gate import wait_for
 from supply import PATIENCE, Keys, Supply, linkgate, step
 
 REPOSITORY = "web/app"
@@ -50,6 +52,10 @@ class Registry:
 
     def requests(self, client: str) -> list[str]:
         """What came from a client that calls itself so: `GET /v2/`."""
+        # It may write that it answered just after it did. What it writes about a later question comes after that.
+        mark = f"after-{uuid4().hex}"
+        self.ask("/v2/", User_Agent=mark)
+        wait_for(lambda: f'"{mark}"' in self.engine.log)
         lines = [line for line in self.engine.log.splitlines() if f'"{client}"' in line and ' HTTP/1.1" ' in line]
         return [line.split('"')[1].removesuffix(" HTTP/1.1") for line in lines]
 

@@ -295,6 +295,8 @@ class Liar(http.server.ThreadingHTTPServer):
     """Passes questions on to the registry, unless it is told what to answer."""
 
     daemon_threads = True
+    # With a queue of five, connections that come at once are begun again a second later.
+    request_queue_size = 128
 
     def __init__(self, registry: str) -> None:
         self.registry = registry
@@ -330,7 +332,7 @@ class Lies(http.server.BaseHTTPRequestHandler):
                 self.server.answers[part] = after - 1, answer
                 continue
             if answer is None:
-                time.sleep(3)
+                time.sleep(10)
                 self.close_connection = True
                 return
             self.say(*answer)
@@ -388,11 +390,13 @@ def liar(images: Pushed) -> Iterator[Liar]:
 @pytest.fixture(scope="module")
 def lied_to(before: Callable[..., Filter]) -> Callable[..., Filter]:
     # What is not believed for long is asked again.
-    limits, cache = {"milliseconds": 1_000}, {"accepted_seconds": 1, "refused_seconds": 0}
+    limits, cache = {"milliseconds": LIMIT * 1000}, {"accepted_seconds": 1, "refused_seconds": 0}
     return lambda liar, **changes: before(liar.port, **{"limits": limits, "cache": cache} | changes)
 
 
 BIG = b" " * (17 << 20)
+# For one decision, in seconds: enough for a good image on a busy machine, and less than a liar that says nothing takes.
+LIMIT = 4
 
 
 @pytest.mark.parametrize("part", ["/referrers/", "/manifests/sha256-", ".att", "/blobs/", "/manifests/good"])
@@ -417,7 +421,7 @@ def test_a_registry_that_does_not_say_what_it_has(
             continue
         assert (reply.status, reply.error.partition(":")[0]) == (503, "UNAVAILABLE"), answer
         assert "nothing is known" in reply.error or "no decision within" in reply.error
-        assert time.monotonic() - begins < 3
+        assert time.monotonic() - begins < LIMIT + 2
         assert envoy.stats()["source_down"] >= 1, number
     liar.answers = {}
     assert envoy.manifest(good.repository, good.tag).body == good.manifest
@@ -573,35 +577,41 @@ def test_a_trap_lets_nothing_pass(
 
 
 def test_a_digest_is_asked_about_once(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
-    envoy, good = lied_to(liar, cache={"accepted_seconds": 2}), images.good
+    envoy, good = lied_to(liar, cache={"accepted_seconds": 6}), images.good
     for _ in range(3):
         assert envoy.manifest(good.repository, good.digest).body == good.manifest
     assert sum("/referrers/" in path for path in liar.asked) == 1
     assert envoy.stats()["cache_hits"] == 2
-    time.sleep(2.1)
+    time.sleep(6.1)
     assert envoy.manifest(good.repository, good.digest).status == 200
     assert sum("/referrers/" in path for path in liar.asked) == 2
 
 
 def test_nothing_is_believed_longer_than_its_verdict(before: Callable[..., Filter], images: Pushed) -> None:
     chain, good = images.chain, images.good
-    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 10))
-    path = chain.supply.layout("short.layout", steps=chain.steps(), expires=ends)
-    envoy = before(layout={"text": path.read_text()})
-    path.unlink()
     layer = json.loads(good.manifest)["layers"][0]["digest"]
     asked = f"/v2/{good.repository}/manifests/{good.digest}", f"/v2/{good.repository}/blobs/{layer}"
-    assert [envoy.ask(path).status for path in asked] == [200, 200]
-    time.sleep(11)
+    for seconds in (6, 24, 96):
+        ends = int(time.time()) + seconds
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
+        path = chain.supply.layout("short.layout", steps=chain.steps(), expires=expires)
+        envoy = before(layout={"text": path.read_text()})
+        path.unlink()
+        statuses = [envoy.ask(path).status for path in asked]
+        # A busy machine may take longer to start it.
+        if time.time() < ends:
+            break
+    assert statuses == [200, 200]
+    time.sleep(max(0, ends + 1 - time.time()))
     assert [envoy.ask(path).status for path in asked] == [403, 403]
 
 
 def test_refusals_are_remembered_for_a_short_time(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:
-    envoy, unknown = lied_to(liar, cache={"refused_seconds": 2}), images.unknown
+    envoy, unknown = lied_to(liar, cache={"refused_seconds": 6}), images.unknown
     for _ in range(3):
         assert envoy.manifest(unknown.repository, unknown.digest).status == 403
     assert sum("/referrers/" in path for path in liar.asked) == 1
-    time.sleep(2.1)
+    time.sleep(6.1)
     assert envoy.manifest(unknown.repository, unknown.digest).status == 403
     assert sum("/referrers/" in path for path in liar.asked) == 2
 
