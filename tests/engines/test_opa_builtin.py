@@ -205,6 +205,8 @@ def test_a_service(placed: Placed, engines: Callable[..., Engine]) -> None:
     port = free_port()
     command = [program("opa-intoto"), "run", "--server", "--addr", f"127.0.0.1:{port}", *placed.files]
     settings = {"LINKGATE_MODULE": str(placed.core), "LINKGATE_MEMORY_MIB": "24", "LINKGATE_QUESTIONS": "2"}
+    # Others are waited for, too: on a busy machine for longer than it takes to answer alone.
+    settings["LINKGATE_DEADLINE"] = f"{PATIENCE}s"
     engines(command, placed.folder, "opa-intoto", lambda: listens(port), settings)
     questions = {
         "good": placed.question(placed.good),

@@ -23,7 +23,7 @@ try {
   browser = await launch();
   const page = await browser.newPage();
   await page.goto(`${site.url}judge.html`);
-  await page.waitForFunction(() => globalThis.ready || globalThis.failed, undefined, { timeout: 30_000 });
+  await page.waitForFunction(() => globalThis.ready || globalThis.failed, undefined, { timeout: 120_000 });
   if (rounds > 0) {
     const timed = ([request, rounds, isChecking]) => globalThis.timed(request, rounds, isChecking);
     print(await page.evaluate(timed, [cases[0].request, rounds, checksSignatures]), `Chromium ${browser.version()}`);

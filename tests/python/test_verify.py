@@ -42,7 +42,7 @@ def test_the_answer_is_the_command_lines(
         file = tmp_path / "request.json"
         file.write_text(json.dumps(as_text(request)))
         command = [LINKGATE, "verify", "--request", str(file), "--format", "json"]
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        said = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
         assert said.rstrip("\n") == verifier.verify(request).json
 
 
@@ -141,7 +141,7 @@ def test_the_example(core: Path, sound: Path, tampered: Path, tmp_path: Path) ->
     module = source / "src/linkgate/verifier.core.wasm"
     module.unlink(missing_ok=True)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
-    refused = subprocess.run(build, capture_output=True, text=True, timeout=120)
+    refused = subprocess.run(build, capture_output=True, text=True, timeout=300)
     assert refused.returncode != 0 and "linkgate component --format core" in refused.stdout + refused.stderr
     module.write_bytes(core.read_bytes())
     run(*build)
@@ -152,7 +152,7 @@ def test_the_example(core: Path, sound: Path, tampered: Path, tmp_path: Path) ->
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[cryptography]")
     for folder, said in [(sound, (0, "accept\n")), (tampered, (1, "reject\n"))]:
         example = [str(python), str(PACKAGE / "example.py"), str(folder), str(folder / "owner.json")]
-        done = subprocess.run(example, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(example, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.stderr == "" and (done.returncode, done.stdout[: len(said[1])]) == said
     for checked in ["-m mypy --strict -p linkgate", f"-m mypy --strict {PACKAGE / 'example.py'}"]:
         words = checked.split()
