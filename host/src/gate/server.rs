@@ -82,7 +82,10 @@ pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(Soc
         }
     };
     tokio::spawn(watch(Arc::clone(&gate), tls, listening.clone()));
-    tokio::spawn(drain(handle, listening.drain));
+    match told_to_end() {
+        Ok(told) => drop(tokio::spawn(drain(told, handle, listening.drain))),
+        Err(error) => tracing::error!(%error, "signals cannot be waited for: the process ends without draining"),
+    }
     tracing::info!(%address, policies = gate.policies().all.len(), "ready");
     ready(address);
     let ended = |ended: Result<io::Result<()>, _>| match ended {
@@ -266,17 +269,21 @@ async fn read_certificates(listening: &Listening) -> Vec<Option<Vec<u8>>> {
     reading.await.unwrap_or_default()
 }
 
-/// Ends the listeners when the process is told to: no new connection, and what is under way is answered.
-async fn drain(handle: Handle<SocketAddr>, longest: Duration) {
-    let (Ok(mut terminated), Ok(mut interrupted)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be waited for: the process ends without draining");
-        return;
-    };
-    tokio::select! {
-        _ = terminated.recv() => {}
-        _ = interrupted.recv() => {}
-    }
+/// Waits until the process is told to end; that is heard from this call on, before anybody waits.
+fn told_to_end() -> io::Result<impl Future<Output = ()>> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    })
+}
+
+/// Ends the listeners once the process is told to: no new connection, and what is under way is answered.
+async fn drain(told: impl Future<Output = ()>, handle: Handle<SocketAddr>, longest: Duration) {
+    told.await;
     tracing::info!(connections = handle.connection_count(), "draining");
     handle.graceful_shutdown(Some(longest));
 }
