@@ -78,7 +78,7 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
 
 /// Judges the JSON form of a request.
 pub fn verify_json(text: impl AsRef<[u8]>, checker: &mut dyn Checker) -> Answer {
-    let request = Request::from_json(text).map_err(|error| request_error(&error))?;
+    let request = Request::from_json(text).map_err(|error| unread(&error))?;
     verify(&request, checker)
 }
 
@@ -123,9 +123,9 @@ enum Trusted {
 
 impl<'r> Sources<'r> {
     fn open(request: &'r Request) -> Result<Self, Box<Undecided>> {
-        request.check().map_err(|error| request_error(&error))?;
+        request.check().map_err(|error| unread(&error))?;
         Ok(Self {
-            anchor: request.anchor().map_err(|error| request_error(&error))?,
+            anchor: request.anchor().map_err(|error| unread(&error))?,
             documents: Documents::open(&request.documents),
             results: Results::open(&request.inspections),
             parameters: Parameters::new(
@@ -302,7 +302,9 @@ fn spent_finding(spent: Spent) -> Finding {
     Finding::new(Code::LimitExceeded, &[], spent.to_string()).found(spent.0.name())
 }
 
-fn request_error(error: &RequestError) -> Box<Undecided> {
+/// The answer to what is no request, or none that could be judged.
+#[must_use]
+pub fn unread(error: &RequestError) -> Box<Undecided> {
     let finding = match error {
         RequestError::Spent(spent) => spent_finding(*spent),
         RequestError::UnusableKey { label, .. } => {

@@ -29,12 +29,27 @@ def test_requests_and_answers_are_as_the_schemas_say(folder, linkgate, tmp_path)
         path = tmp_path / "request.json"
         path.write_text(request if isinstance(request, str) else json.dumps(request))
         ran = linkgate("verify", "--format", "json", "--request", path, cwd=tmp_path)
-        if not ran.stdout:
+        answer = json.loads(ran.stdout)
+        ANSWER.validate(answer)
+        assert ran.returncode == {"accept": 0, "reject": 1, "undecided": 2}[answer["decision"]]
+        if answer.get("code") == "request-malformed":
             continue
-        ANSWER.validate(json.loads(ran.stdout))
         REQUEST.validate(json.loads(path.read_text()))
         judged += 1
     assert judged or folder == "request"
+
+
+def test_what_is_no_request_has_an_answer_too(linkgate, tmp_path):
+    path = tmp_path / "request.json"
+    for text in (b"", b"\xff", b"{}", b'{"layout": {"text": ""}, "layout": {"text": ""}}'):
+        path.write_bytes(text)
+        ran = linkgate("verify", "--format", "json", "--request", path, cwd=tmp_path)
+        answer = json.loads(ran.stdout)
+        ANSWER.validate(answer)
+        assert (ran.returncode, answer["decision"], answer["code"]) == (2, "undecided", "request-malformed")
+        # For people it is an error that names the file.
+        ran = linkgate("verify", "--request", path, cwd=tmp_path)
+        assert (ran.returncode, ran.stdout) == (2, "") and "request.json" in ran.stderr
 
 
 def test_what_the_schema_refuses():

@@ -15,8 +15,9 @@ use linkgate_verifier::layout::{Layout, Reading};
 use linkgate_verifier::limits;
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
-use linkgate_verifier::request::{Content, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::request::{Content, NamedKey, Options, Request, RequestError, Subject, Trust};
 use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, Undecided};
+use linkgate_verifier::verify;
 
 use super::quoted;
 use crate::cli::{Called, UsageError};
@@ -216,7 +217,10 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let fetching = Stopwatch::now();
     let mut keys = KeyFiles::read(args)?;
     let mut request = match &args.request {
-        Some(path) => read_request(path)?,
+        Some(path) => match read_request(path)? {
+            Ok(request) => request,
+            Err(error) => return args.unread(path, error, called),
+        },
         None => args.request(&keys)?,
     };
     let fetch = fetching.elapsed();
@@ -401,6 +405,16 @@ impl Args {
             file::write(path, text.as_bytes(), Mode::Public)?;
         }
         Ok(())
+    }
+
+    /// Ends with what is no request. Whoever reads JSON gets the verifier's answer, as every host of it gives it.
+    fn unread(&self, path: &Path, error: RequestError, called: Called) -> anyhow::Result<ExitCode> {
+        if self.output.format != Format::Json {
+            return Err(error).with_context(|| format!("`{}`", path.display()));
+        }
+        let answer = Err(verify::unread(&error));
+        self.print(&answer, &Known::default(), called)?;
+        Ok(exit_code(&answer, called))
     }
 
     fn print(&self, answer: &Answer, known: &Known, called: Called) -> anyhow::Result<()> {
@@ -597,9 +611,9 @@ fn commands_that_differ(answer: &Answer) {
     }
 }
 
-fn read_request(path: &Path) -> anyhow::Result<Request> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the request `{}`", path.display()))?;
-    Request::from_json(&text).with_context(|| format!("`{}`", path.display()))
+fn read_request(path: &Path) -> anyhow::Result<Result<Request, RequestError>> {
+    let text = fs::read(path).with_context(|| format!("cannot read the request `{}`", path.display()))?;
+    Ok(Request::from_json(text))
 }
 
 fn parameters(texts: &[String]) -> Result<BTreeMap<String, String>, UsageError> {
