@@ -8,12 +8,13 @@
 //! number that must come next, and skip what they do not know. When [`Reader::canonical`] made the reader, each token
 //! is also written in OLPC canonical form, so that a document is read once for its content and its signed bytes.
 
-use alloc::borrow::Cow;
+mod object;
+mod string;
 
-use crate::index::Index;
 use crate::limits;
 use crate::prelude::*;
-use crate::run::{plain_length, span_length};
+use crate::run::span_length;
+use object::Member;
 
 /// Why a text is not the JSON that was asked for. Offsets count bytes from the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,22 +80,6 @@ pub enum Kind {
     Bool,
     /// `null`
     Null,
-}
-
-/// A key of the object that is being read, and where its member begins in the canonical form.
-struct Member<'a> {
-    key: Cow<'a, str>,
-    begins: usize,
-}
-
-/// An object that is being read.
-struct Object {
-    /// The place of its first member among those of all open objects.
-    first: usize,
-    /// Where its first member begins in the canonical form.
-    body: usize,
-    /// Whether its keys ascend so far.
-    ordered: bool,
 }
 
 /// A position in a text, pulled forward value by value.
@@ -166,26 +151,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object; `member` is called with each key and must read that member's value.
-    pub fn object<E: From<JsonError>>(
-        &mut self,
-        mut member: impl FnMut(&mut Self, &str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.borrowed_object(|reader, key| member(reader, &key)).map(drop)
-    }
-
-    /// [`Reader::object`] for callers that keep the keys. Returns whether these ascend as they stand.
-    pub fn borrowed_object<E: From<JsonError>>(
-        &mut self,
-        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let mut object = self.open_object()?;
-        while let Some(key) = self.next_key(&mut object)? {
-            member(self, key)?;
-        }
-        Ok(object.ordered)
-    }
-
     /// Reads an array; `element` is called before each element and must read it.
     pub fn array<E: From<JsonError>>(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.open(b'[', "an array")?;
@@ -195,32 +160,6 @@ impl<'a> Reader<'a> {
         }
         self.close(']');
         Ok(())
-    }
-
-    /// Reads a string; borrowed from the text where that has no escapes.
-    pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
-        self.white_space();
-        self.punctuation(b'"', "a string")?;
-        let begins = self.position;
-        match self.plain_run() {
-            Some(b'"') => {
-                let plain = self.between(begins, self.position);
-                self.position += 1;
-                let quoted = self.between(begins - 1, self.position);
-                if let Some(canonical) = &mut self.canonical {
-                    canonical.push_str(quoted);
-                }
-                Ok(Cow::Borrowed(plain))
-            }
-            Some(b'\\') => {
-                let decoded = self.escaped_string(begins)?;
-                if let Some(canonical) = &mut self.canonical {
-                    crate::canonical::write_string(canonical, &decoded);
-                }
-                Ok(Cow::Owned(decoded))
-            }
-            _ => Err(self.expected("a character of the string or `\"`")),
-        }
     }
 
     /// Reads a number and returns its text as it stands: numbers have any size.
@@ -361,70 +300,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn open_object(&mut self) -> Result<Object, JsonError> {
-        self.open(b'{', "an object")?;
-        Ok(Object {
-            first: self.members.len(),
-            body: self.written(),
-            ordered: true,
-        })
-    }
-
-    /// Reads the next key of an object up to its value, or closes the object.
-    fn next_key(&mut self, object: &mut Object) -> Result<Option<Cow<'a, str>>, JsonError> {
-        let first = self.members.len() == object.first;
-        if !self.another(first, b'}', "`,` or `}`")? {
-            if !object.ordered {
-                self.order_members(object.first, object.body)?;
-            }
-            self.members.truncate(object.first);
-            self.close('}');
-            return Ok(None);
-        }
-        self.white_space();
-        let begins = self.written();
-        let key = self.string()?;
-        let last = self.members.get(object.first..).and_then(<[_]>::last);
-        object.ordered &= last.is_none_or(|last| *last.key < *key);
-        self.members.push(Member {
-            key: key.clone(),
-            begins,
-        });
-        self.white_space();
-        self.punctuation(b':', "`:`")?;
-        self.emit(':');
-        Ok(Some(key))
-    }
-
     /// How much of the canonical form is written.
     #[inline]
     fn written(&self) -> usize {
         self.canonical.as_ref().map_or(0, String::len)
-    }
-
-    /// Sorts the members of the object that is being closed, refuses a key that stands twice, and puts the canonical
-    /// form into order of code points. Only reached for objects whose keys do not ascend as they stand.
-    #[cold]
-    fn order_members(&mut self, first: usize, body: usize) -> Result<(), JsonError> {
-        let members = self.members.get(first..).unwrap_or_default();
-        let index = Index::new(members.iter().map(|member| &*member.key));
-        if index.twice().is_some() {
-            return Err(JsonError::DuplicateKey { offset: self.position });
-        }
-        if let Some(canonical) = &mut self.canonical {
-            let unordered = canonical.split_off(body);
-            let begin = |place| members.get(place).map(|member: &Member<'_>| member.begins - body);
-            for (at, (_, place)) in index.as_slice().iter().enumerate() {
-                if at > 0 {
-                    canonical.push(',');
-                }
-                // A member ends before the comma of the next.
-                let begins = begin(*place).unwrap_or_default();
-                let ends = begin(place + 1).map_or(unordered.len(), |next| next - 1);
-                canonical.push_str(unordered.get(begins..ends).unwrap_or_default());
-            }
-        }
-        Ok(())
     }
 
     fn open(&mut self, bracket: u8, expected: &'static str) -> Result<(), JsonError> {
@@ -520,97 +399,6 @@ impl<'a> Reader<'a> {
     #[inline]
     fn between(&self, begins: usize, ends: usize) -> &'a str {
         self.text.get(begins..ends).unwrap_or_default()
-    }
-
-    /// Advances over characters that stand for themselves and returns the byte that ends them.
-    #[inline]
-    fn plain_run(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.position..).unwrap_or_default();
-        let length = plain_length(rest);
-        self.position += length;
-        rest.get(length).copied()
-    }
-
-    fn pass_string(&mut self) -> Result<(), JsonError> {
-        self.position += 1;
-        loop {
-            match self.plain_run() {
-                Some(b'"') => {
-                    self.position += 1;
-                    return Ok(());
-                }
-                // Whatever is escaped is one byte that does not end the string; the strict reading judges it.
-                Some(b'\\') => self.position += 2,
-                _ => return Err(self.expected("a character of the string or `\"`")),
-            }
-        }
-    }
-
-    fn escaped_string(&mut self, begins: usize) -> Result<String, JsonError> {
-        let mut decoded = String::from(self.between(begins, self.position));
-        loop {
-            let run = self.position;
-            match self.plain_run() {
-                Some(b'"') => {
-                    decoded.push_str(self.between(run, self.position));
-                    self.position += 1;
-                    return Ok(decoded);
-                }
-                Some(b'\\') => {
-                    decoded.push_str(self.between(run, self.position));
-                    self.position += 1;
-                    decoded.push(self.escape()?);
-                }
-                _ => return Err(self.expected("a character of the string or `\"`")),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, JsonError> {
-        let character = match self.byte() {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(),
-            _ => return Err(self.expected("an escaped character")),
-        };
-        self.position += 1;
-        Ok(character)
-    }
-
-    /// What follows a backslash: `u` and four digits, or two of these with a backslash between for a surrogate pair.
-    fn unicode_escape(&mut self) -> Result<char, JsonError> {
-        let lone = JsonError::LoneSurrogate { offset: self.position };
-        let first = self.code_unit()?;
-        if !(0xd800..0xe000).contains(&first) {
-            return char::from_u32(first).ok_or(lone);
-        }
-        if first >= 0xdc00 || self.byte() != Some(b'\\') {
-            return Err(lone);
-        }
-        self.position += 1;
-        if self.byte() != Some(b'u') {
-            return Err(lone);
-        }
-        let second = self.code_unit()?;
-        if !(0xdc00..0xe000).contains(&second) {
-            return Err(lone);
-        }
-        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)
-    }
-
-    fn code_unit(&mut self) -> Result<u32, JsonError> {
-        let digits = self.text.get(self.position + 1..self.position + 5).unwrap_or_default();
-        if digits.len() != 4 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(self.expected("four hexadecimal digits"));
-        }
-        self.position += 5;
-        u32::from_str_radix(digits, 16).map_err(|_| self.expected("four hexadecimal digits"))
     }
 }
 

@@ -185,6 +185,15 @@ pub struct Unconstrained {
     pub artifacts: Vec<UnconstrainedArtifact>,
 }
 
+impl Unconstrained {
+    /// Adds what another list left; lists at most [`limits::FINDINGS`] of all.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.count += other.count;
+        self.artifacts.extend(other.artifacts);
+        self.artifacts.truncate(limits::FINDINGS);
+    }
+}
+
 /// An artifact that no rule consumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnconstrainedArtifact {

@@ -1,0 +1,177 @@
+//! A sublayout: a layout that stands for a step of another one, and counts as that step's link if its chain holds
+//! (specification 1.0, section 5).
+
+use super::{Judgement, Standing, Tally, Verification, expired};
+use crate::evidence::{BoundSublayout, Evidence, place};
+use crate::index::Index;
+use crate::layout::{Layout, Reading, Step};
+use crate::limits::{self, Limit, Spent};
+use crate::parameter::Parameters;
+use crate::payload;
+use crate::prelude::*;
+use crate::verdict::{Code, Finding};
+
+impl<'e> Verification<'_, 'e> {
+    #[expect(clippy::too_many_arguments, reason = "a sublayout stands for a step of a layout")]
+    pub(super) fn sublayout(
+        &mut self,
+        judgement: &mut Judgement<'e>,
+        layout: &Layout,
+        step: &Step,
+        standing: &Standing,
+        sublayout: &BoundSublayout<'e>,
+        reused: bool,
+        tally: &mut Tally<'e>,
+    ) -> Result<(), Spent> {
+        let at = place(&standing.at, Some(&step.name));
+        let document = sublayout.document;
+        if reused {
+            judgement.warnings.push(
+                Finding::new(
+                    Code::SublayoutReused,
+                    &at,
+                    format!("`{document}` does not count: the same sublayout stands under the name of another step"),
+                )
+                .document(document),
+            );
+            return Ok(());
+        }
+        if let Some(signer) = step.authorised.get(sublayout.signer)
+            && layout
+                .steps
+                .iter()
+                .filter(|step| {
+                    step.authorised
+                        .iter()
+                        .any(|key| key.key.material() == signer.key.material())
+                })
+                .count()
+                > 1
+        {
+            judgement.warnings.push(
+                Finding::new(
+                    Code::SublayoutSharedSigner,
+                    &at,
+                    format!("`{}`, who signed the sublayout `{document}`, may sign several steps: only the file's name binds the sublayout to this one", signer.label),
+                )
+                .document(document)
+                .found(&signer.label),
+            );
+        }
+        let inner_standing = Standing {
+            at: place(&standing.at, Some(&sublayout.folder)),
+            folder: format!("{}{}/", standing.folder, sublayout.folder),
+        };
+        let (inner_layout, mut inner) = self.descend(sublayout, &inner_standing)?;
+        judgement.warnings.append(&mut inner.warnings);
+        judgement.omitted += inner.omitted;
+        if !inner.open.is_empty() && inner.findings.is_empty() {
+            tally.doubtful = true;
+            judgement.warnings.push(
+                Finding::new(
+                    Code::SublayoutUndecided,
+                    &at,
+                    format!("the sublayout `{document}` could not be judged"),
+                )
+                .document(document),
+            );
+            judgement.open.append(&mut inner.open);
+            return Ok(());
+        }
+        match inner_layout {
+            Some(inner_layout) if inner.accepts() => {
+                judgement
+                    .unconstrained
+                    .absorb(core::mem::take(&mut inner.unconstrained));
+                let link = inner.summary(&inner_layout);
+                tally.evidence.push(Evidence {
+                    document,
+                    link: Rc::new(link),
+                    signers: vec![sublayout.signer],
+                    sublayout: true,
+                });
+            }
+            _ => {
+                judgement.warnings.push(
+                    Finding::new(
+                        Code::SublayoutRejected,
+                        &at,
+                        format!("the sublayout `{document}` does not hold, so it does not count"),
+                    )
+                    .document(document),
+                );
+                tally.beneath.append(&mut inner.findings);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and judges a sublayout.
+    fn descend(
+        &mut self,
+        sublayout: &BoundSublayout<'e>,
+        standing: &Standing,
+    ) -> Result<(Option<Layout>, Judgement<'e>), Spent> {
+        self.budget.sublayout()?;
+        let mut judgement = Judgement::default();
+        if standing.at.len() > limits::SUBLAYOUT_DEPTH as usize {
+            judgement.unsure(Spent(Limit::SublayoutDepth), &standing.at);
+            return Ok((None, judgement));
+        }
+        let parameters = Parameters::default();
+        let reading = Reading {
+            parameters: &parameters,
+            root: false,
+            asserted: None,
+        };
+        let layout = match payload::layout(sublayout.envelope, reading) {
+            Ok((layout, _)) => layout,
+            Err(error) => {
+                judgement.findings.push(
+                    Finding::new(
+                        Code::LayoutMalformed,
+                        &standing.at,
+                        format!("the sublayout `{}` is malformed: {error}", sublayout.document),
+                    )
+                    .document(sublayout.document),
+                );
+                return Ok((None, judgement));
+            }
+        };
+        match layout.expires {
+            Some(expires) if self.now >= expires => {
+                judgement
+                    .findings
+                    .push(expired(expires, self.now, &standing.at).document(sublayout.document));
+                Ok((None, judgement))
+            }
+            _ => {
+                let judgement = self.judge(&layout, standing);
+                Ok((Some(layout), judgement))
+            }
+        }
+    }
+}
+
+/// Which sublayouts have a payload that also stands under the name of another step.
+pub(super) fn reused(sublayouts: &[BoundSublayout<'_>]) -> Vec<bool> {
+    let payloads: Vec<String> = sublayouts
+        .iter()
+        .map(|sublayout| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default())
+        .collect();
+    let step_of = |at: usize| sublayouts.get(at).map(|sublayout| sublayout.step);
+    let mut reused = vec![false; sublayouts.len()];
+    let index = Index::new(payloads.iter().map(String::as_str));
+    for same in index.as_slice().chunk_by(|(payload, _), (other, _)| payload == other) {
+        let mut steps = same.iter().map(|(_, at)| step_of(*at));
+        let first = steps.next();
+        if steps.any(|step| Some(step) != first) {
+            for (_, at) in same {
+                if let Some(reused) = reused.get_mut(*at) {
+                    *reused = true;
+                }
+            }
+        }
+    }
+    reused
+}

@@ -1,0 +1,147 @@
+//! The keys that a layout lists: what they are called, and those that never count.
+
+use super::parts::{Parts, missing, within_limit};
+use super::{AuthorisedKey, LayoutError, Notice};
+use crate::index::{self, Index};
+use crate::json::{JsonError, Kind, Reader};
+use crate::key::PublicKey;
+use crate::limits::Limit;
+use crate::prelude::*;
+use crate::verdict::shown;
+
+impl Parts<'_> {
+    /// The keys in order of their labels; none for one that can never count.
+    pub(super) fn keys(&mut self, reader: &mut Reader<'_>) -> Result<Vec<(String, Option<PublicKey>)>, LayoutError> {
+        let mut keys: Vec<(String, Option<PublicKey>)> = Vec::new();
+        let mut folded = Vec::new();
+        reader.object(|reader, label| {
+            let raw = RawKey::read(reader)?;
+            if raw.keyid.as_deref() != Some(label) {
+                return Err(LayoutError::KeyidMismatch {
+                    label: shown(label),
+                    found: shown(raw.keyid.as_deref().unwrap_or_default()),
+                });
+            }
+            if !index::insert(&mut folded, label.to_ascii_lowercase()) {
+                return Err(LayoutError::KeyidCase(shown(label)));
+            }
+            keys.push((label.to_owned(), self.key(label, raw)?));
+            within_limit(keys.len(), Limit::Keys)
+        })?;
+        let order = Index::new(keys.iter().map(|(label, _)| label.as_str())).into_order();
+        order.apply(&mut keys);
+        Ok(keys)
+    }
+
+    fn key(&mut self, label: &str, raw: RawKey) -> Result<Option<PublicKey>, LayoutError> {
+        if raw.gpg {
+            self.unsupported.push(format!("the GPG key `{}`", shown(label)));
+            return Ok(None);
+        }
+        if raw.certificate {
+            self.unsupported
+                .push(format!("the certificate of the key `{}`", shown(label)));
+            return Ok(None);
+        }
+        self.notices
+            .extend(raw.unknown.into_iter().map(|field| Notice::UnknownField {
+                within: Some(shown(label)),
+                field,
+            }));
+        let member =
+            |member: Option<String>, name| member.ok_or_else(|| missing(&format!("key `{}`", shown(label)), name));
+        let keytype = member(raw.keytype, "keytype")?;
+        let scheme = member(raw.scheme, "scheme")?;
+        let public = member(raw.public, "public")?;
+        match PublicKey::from_parts(&keytype, &scheme, &public) {
+            Ok(key) => Ok(Some(key)),
+            Err(reason) => {
+                self.notices.push(Notice::UnusableKey {
+                    label: shown(label),
+                    reason,
+                });
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Every usable key of a layout and of the caller, with all its names.
+pub(super) fn authorisable(
+    keys: Vec<(String, Option<PublicKey>)>,
+    asserted: &[(String, PublicKey)],
+) -> Vec<AuthorisedKey> {
+    keys.into_iter()
+        .filter_map(|(label, key)| Some((label, key?)))
+        .chain(asserted.iter().cloned())
+        .map(|(label, key)| {
+            let mut names = vec![label.to_ascii_lowercase()];
+            names.extend(key.keyids());
+            AuthorisedKey {
+                fingerprint: key.fingerprint(),
+                label,
+                key,
+                names,
+            }
+        })
+        .collect()
+}
+
+/// A key's members as they stand.
+#[derive(Default)]
+struct RawKey {
+    keyid: Option<String>,
+    keytype: Option<String>,
+    scheme: Option<String>,
+    public: Option<String>,
+    gpg: bool,
+    certificate: bool,
+    unknown: Vec<String>,
+}
+
+impl RawKey {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+        let mut raw = Self::default();
+        reader.object(|reader, key| {
+            match key {
+                "keyid" => raw.keyid = Some(reader.string()?.into_owned()),
+                "keytype" => raw.keytype = Some(reader.string()?.into_owned()),
+                "scheme" => raw.scheme = Some(reader.string()?.into_owned()),
+                "keyval" => reader.object(|reader, key| raw.value(reader, key))?,
+                "keyid_hash_algorithms" => reader.skip()?,
+                // The members that only GPG keys have in securesystemslib.
+                "method" | "hashes" | "subkeys" | "creation_time" | "validity_period" => {
+                    raw.gpg = true;
+                    reader.skip()?;
+                }
+                _ => {
+                    raw.unknown.push(shown(key));
+                    reader.skip()?;
+                }
+            }
+            Ok::<_, JsonError>(())
+        })?;
+        Ok(raw)
+    }
+
+    fn value(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), JsonError> {
+        match (key, reader.peek()?) {
+            ("public", Kind::String) => self.public = Some(reader.string()?.into_owned()),
+            ("public", Kind::Object) => {
+                self.gpg = true;
+                reader.skip()?;
+            }
+            ("certificate", Kind::String) => self.certificate = !reader.string()?.is_empty(),
+            ("private", Kind::String) => {
+                if !reader.string()?.is_empty() {
+                    self.unknown.push("keyval.private".to_owned());
+                }
+            }
+            _ => {
+                self.unknown.push(shown(&format!("keyval.{key}")));
+                reader.skip()?;
+            }
+        }
+        Ok(())
+    }
+}
