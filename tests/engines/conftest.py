@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "gate"))
+TESTS = Path(__file__).parents[1]
+sys.path += [str(TESTS / "gate"), str(TESTS)]
 
 import gate as gates
 from engine import Engine, run

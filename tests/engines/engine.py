@@ -26,20 +26,6 @@ def program(name: str, *, optional: bool = False) -> Path:
     return path
 
 
-# Sockets that keep ports.
-KEPT: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port on loopback that is nobody else's while this process runs: it is bound, and not listened on, so that only who
-    names it can have it. A port that is found and let go may be taken before it is used."""
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    KEPT.append(kept)
-    return kept.getsockname()[1]
-
-
 def listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()

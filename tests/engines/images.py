@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from engine import Engine, free_port, listens, program, run
+from engine import Engine, listens, program, run
 from gate import wait_for
+from ports import free_port
 from supply import PATIENCE, Keys, Supply, linkgate, step
 
 REPOSITORY = "web/app"

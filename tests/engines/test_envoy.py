@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import POLICIES, Authority
-from engine import Engine, free_port, listens, program
+from engine import Engine, listens, program
 from gate import Gate, wait_for
 from images import Image, Pushed, skopeo
 from pack import INDEX, MANIFEST
+from ports import free_port
 from supply import PATIENCE
 
 # The test's own client of the registry, as the registry logs it.

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 import yaml
 from conftest import POLICIES
-from engine import Engine, free_port, listens, program, run
+from engine import Engine, listens, program, run
 from images import Image, Pushed
+from ports import free_port
 from supply import PATIENCE, binary
 from test_envoy import CLIENT, Proxy, while_it_moves
 

@@ -13,9 +13,10 @@ import httpx
 import pytest
 import yaml
 from conftest import POLICIES, Authority
-from engine import Engine, free_port, listens, program, run
+from engine import Engine, listens, program, run
 from gate import Gate, wait_for
 from images import Image, Pushed
+from ports import free_port
 from supply import PATIENCE, binary
 from workloads import KINDS, images_of, workload
 

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 from conftest import POLICIES
-from engine import Engine, free_port, listens, program, run
+from engine import Engine, listens, program, run
 from gate import Gate
 from images import Pushed
+from ports import free_port
 from supply import PATIENCE
 
 FOLDER = POLICIES / "opa"

@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 import pytest
 from conftest import POLICIES
-from engine import Engine, free_port, listens, program, run
+from engine import Engine, listens, program, run
+from ports import free_port
 from supply import PATIENCE, Image, Keys, Supply, binary
 
 FOLDER = POLICIES / "opa" / "builtin"

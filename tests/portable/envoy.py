@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,10 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+from ports import free_port
+
 OCI = "application/vnd.oci.image.{}.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"
 HOST = "registry.example"
@@ -77,19 +82,6 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-# Sockets that keep ports.
-KEPT: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port that nobody else is given: bound and not listened on, so that only who names it can have it."""
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    KEPT.append(kept)
-    return kept.getsockname()[1]
 
 
 def bootstrap(module: Path, request: dict, registry: int, listen: int, admin: int) -> dict:

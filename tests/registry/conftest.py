@@ -17,6 +17,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -26,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from ports import free_port
 
 # Longer than any bound of what is tested.
 PATIENCE = 60
@@ -43,20 +48,6 @@ def required(variable: str) -> Path:
 
 def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-# Sockets that keep ports.
-KEPT: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port on loopback that is nobody else's while this process runs: it is bound, and not listened on, so that only who
-    names it can have it. A port that is found and let go may be taken before it is used."""
-    kept = socket.socket()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    kept.bind(("127.0.0.1", 0))
-    KEPT.append(kept)
-    return kept.getsockname()[1]
 
 
 def run(*command: Any, cwd: Path, code: int | None = 0, **more: str) -> subprocess.CompletedProcess:

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import IN_TOTO, INDEX, MANIFEST, Registry, Workspace, digest_of, free_port, run
+from conftest import IN_TOTO, INDEX, MANIFEST, Registry, Workspace, digest_of, run
+from ports import free_port
 
 DIGEST = digest_of(b"image")
 # bcrypt of `right`
