@@ -175,6 +175,24 @@ test("a long chain fits too, and what fails is red, nothing else", bounded, asyn
   again.check();
 });
 
+test("more steps than are drawn are said to be so", bounded, async (t) => {
+  const { page, check } = await opened(t);
+  const folder = makeChain();
+  const layout = JSON.parse(readFileSync(join(folder, "layout.json"), "utf8"));
+  const [first, second] = layout.steps;
+  const from = (name) => Array.from({ length: 300 }, (_, at) => ["MATCH", `*${at}*`, "WITH", "PRODUCTS", "FROM", name]);
+  const more = Array.from({ length: 45 }, (_, at) => ({ ...second, name: `more-${at}`, expected_materials: from(at > 0 ? `more-${at - 1}` : first.name) }));
+  writeFileSync(join(folder, "layout.json"), JSON.stringify({ ...layout, steps: [...layout.steps, ...more] }));
+  run(folder, "sign", "-f", "layout.json", "-k", "owner", "-o", "root.layout");
+  await give(page, evidenceOf(folder));
+  assert.match(await judged(page), /Rejected/);
+  assert.match(await page.textContent("#result"), /40 of 47 steps are drawn; the table has all/);
+  assert.equal(await page.locator(".picture g").count(), 41);
+  assert.equal(await page.locator("#result table tbody tr").count(), 47);
+  assert.ok(await fits(page));
+  check();
+});
+
 test("undecided, and what is missing", bounded, async (t) => {
   const { page, check } = await opened(t);
   assert.match(await judged(page), /Nothing was judged/);

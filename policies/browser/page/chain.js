@@ -4,10 +4,12 @@ import { drawing } from "./drawing.js";
 import { harmless } from "./element.js";
 
 /** Boxes that are drawn; the table has all. */
-const STEPS = 40;
+export const STEPS = 40;
+/** Findings and patterns that are looked at for colours: a layout may have more than a page has time for. */
+const LOOKED_AT = 100;
 
-/** The picture of an answer, for so many pixels. The layout says which step gets its materials from which. */
-export function picture(result, layout, room) {
+/** What draws an answer for so many pixels. The layout says which step gets its materials from which. */
+export function picture(result, layout) {
   const steps = result.answer.steps.slice(0, STEPS);
   const root = steps.filter((step) => step.at.length === 0);
   const passed = arrowsOf(root, layout, result.answer.findings ?? result.answer.reasons);
@@ -22,7 +24,8 @@ export function picture(result, layout, room) {
   // Sublayouts' steps stand beneath the chain of the steps that they stand for.
   const inner = steps.filter((step) => step.at.length > 0);
   const beneath = inner.map((step, at) => ({ ...boxOf(step), rank: at % (ranks + 1), lane: Math.max(1, lanes) + Math.floor(at / (ranks + 1)) }));
-  return drawing([...boxes, end, ...beneath], arrows, spoken(result, [...boxes, ...beneath]), room);
+  const words = spoken(result, [...boxes, ...beneath]);
+  return (room) => drawing([...boxes, end, ...beneath], arrows, words, room);
 }
 
 /** What stands for a verdict: a sign and a word, so that nobody has to tell colours apart. */
@@ -52,7 +55,8 @@ function arrowsOf(steps, layout, findings) {
   const made = [...arrows.values()];
   const all = made.length > 0 ? made : names.slice(1).map((to, at) => ({ from: names[at], to, patterns: [] }));
   return all.map((arrow) => {
-    const wrong = findings.filter((finding) => finding.at.length === 1 && finding.at[0] === arrow.to && finding.list === "materials" && isOf(finding, arrow, all));
+    const about = findings.filter((finding) => finding.at.length === 1 && finding.at[0] === arrow.to && finding.list === "materials");
+    const wrong = about.slice(0, LOOKED_AT).filter((finding) => isOf(finding, arrow, all));
     const label = wrong[0]?.artifact ?? (arrow.patterns.length > 1 ? `${arrow.patterns[0]} +${arrow.patterns.length - 1}` : (arrow.patterns[0] ?? ""));
     return { ...arrow, label, bad: wrong.length > 0 };
   });
@@ -60,7 +64,7 @@ function arrowsOf(steps, layout, findings) {
 
 /** Whether a finding about a step's material is about what this arrow brings: any to the step may be, if no rule names it. */
 function isOf({ artifact }, arrow, all) {
-  const brings = ({ patterns }) => artifact !== undefined && patterns.some((pattern) => resembles(pattern, artifact));
+  const brings = ({ patterns }) => artifact !== undefined && patterns.slice(0, LOOKED_AT).some((pattern) => resembles(pattern, artifact));
   return brings(arrow) || !all.some((other) => other.to === arrow.to && brings(other));
 }
 

@@ -66,11 +66,11 @@ class Down {
     this.rows = new Map(boxes.map((box, row) => [box, row]));
     this.tracks = new Map(arrows.filter((arrow) => !this.isShort(arrow)).map((arrow, at) => [arrow, Math.min(at, TRACKS - 1)]));
     this.outermost = MARGIN + WIDTH + (this.tracks.size > 0 ? TRACK * (2 + Math.min(this.tracks.size, TRACKS)) : MARGIN);
-    this.beside = Math.floor((room - this.outermost) / CHARACTER);
+    const beside = Math.floor((room - this.outermost) / CHARACTER);
+    this.beside = beside < LABELS[0] ? 0 : Math.min(beside, LABELS[1]);
     this.labels = new Map();
     const longest = Math.max(0, ...[...this.tracks.keys()].map(({ label }) => [...label].length + 2));
-    const labels = this.beside < LABELS[0] ? 0 : Math.min(longest, this.beside, LABELS[1]);
-    this.size = [this.outermost + labels * CHARACTER, MARGIN * 2 + boxes.length * (HEIGHT + DOWN) - DOWN];
+    this.size = [this.outermost + Math.min(longest, this.beside) * CHARACTER, MARGIN * 2 + boxes.length * (HEIGHT + DOWN) - DOWN];
   }
 
   isShort({ from, to }) {
@@ -96,7 +96,7 @@ class Down {
     return {
       path: `M${right},${startY} C${track},${startY} ${track},${startY} ${track},${startY + 24} L${track},${endY - 24} C${track},${endY} ${track},${endY} ${right + 3},${endY}`,
       label: { x: this.outermost, y: endY + 4 + before * 15 },
-      characters: this.beside < LABELS[0] ? 0 : Math.min(this.beside - 2, LABELS[1]),
+      characters: Math.max(0, this.beside - 2),
     };
   }
 }

@@ -1,6 +1,6 @@
 // A verdict in words, tables and a picture.
 
-import { endOf, picture, short } from "./chain.js";
+import { STEPS, endOf, picture, short } from "./chain.js";
 import { element, harmless, worded } from "./element.js";
 
 const SENTENCES = {
@@ -36,6 +36,7 @@ export function shownResult(result, { layout, judgedAt, isSaved }) {
     parts.push(
       element("h3", { id: "chain-heading" }, "The chain"),
       pictureOf(result, layout),
+      answer.steps.length > STEPS ? element("p", { class: "small" }, `${STEPS} of ${answer.steps.length} steps are drawn; the table has all.`) : "",
       stepsTable(answer.steps),
     );
   }
@@ -50,11 +51,12 @@ export function shownResult(result, { layout, judgedAt, isSaved }) {
 /** The chain, drawn anew when there is room for another form of it. */
 function pictureOf(result, layout) {
   const frame = element("div", { class: "picture", role: "group", tabindex: 0, "aria-labelledby": "chain-heading" });
+  const drawn = picture(result, layout);
   let drawnFor;
   const draw = (room) => {
     if (room === drawnFor) return;
     drawnFor = room;
-    frame.replaceChildren(picture(result, layout, room));
+    frame.replaceChildren(drawn(room));
   };
   draw(document.querySelector("main").clientWidth);
   new ResizeObserver(([{ contentRect }]) => draw(contentRect.width)).observe(frame);
