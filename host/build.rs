@@ -54,8 +54,9 @@ fn main() -> anyhow::Result<()> {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    let guests = guests(&out)?;
     require_target()?;
-    let module = build_module(&root, &out, "linkgate-component", &[])?;
+    let module = build_module(&root, &guests, "linkgate-component", &[])?;
     let component = wit_component::ComponentEncoder::default()
         .module(&fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?)?
         .validate(true)
@@ -71,21 +72,29 @@ fn main() -> anyhow::Result<()> {
         ("linkgate-proxy-wasm", &[], "verifier.proxy.wasm"),
         ("linkgate-kubewarden", &[], "verifier.kubewarden.wasm"),
     ] {
-        let module = build_module(&root, &out, package, options)?;
+        let module = build_module(&root, &guests, package, options)?;
         fs::copy(&module, out.join(file)).with_context(|| format!("cannot copy {}", module.display()))?;
     }
     Ok(())
 }
 
-/// Builds a packaging as a core module, in a target folder of its own: this build holds the lock of the other. Each in a
-/// call of its own, so that no packaging gets another's features.
-fn build_module(root: &Path, out: &Path, package: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
-    let target_dir = out.join("guest");
+/// Where the packagings are built: a target folder of their own, since this build holds the lock of the other. It lies beside
+/// the folders that Cargo gives this script for each of the host's features: what they build is the same.
+fn guests(out: &Path) -> anyhow::Result<PathBuf> {
+    let beside = out
+        .ancestors()
+        .nth(2)
+        .context("OUT_DIR lies in a folder of this script's")?;
+    Ok(beside.join("linkgate-guests"))
+}
+
+/// Builds a packaging as a core module, each in a call of its own, so that no packaging gets another's features.
+fn build_module(root: &Path, guests: &Path, package: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
     let status = Command::new(env::var("CARGO")?)
         .args(["build", "--locked", "--profile", "wasm", "--package", package])
         .args(options)
         .args(["--target", TARGET, "--target-dir"])
-        .arg(&target_dir)
+        .arg(guests)
         .current_dir(root)
         // What was meant for the host's architecture is not meant for this one.
         .env_remove("RUSTFLAGS")
@@ -95,7 +104,7 @@ fn build_module(root: &Path, out: &Path, package: &str, options: &[&str]) -> any
         .context("cannot start cargo")?;
     ensure!(status.success(), "{package} did not build");
     let file = format!("wasm/{}.wasm", package.replace('-', "_"));
-    Ok(target_dir.join(TARGET).join(file))
+    Ok(guests.join(TARGET).join(file))
 }
 
 /// A missing target shows as hundreds of errors about `core`; better one sentence.

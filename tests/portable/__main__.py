@@ -13,10 +13,14 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
 PATIENCE = 900
+
+# Engines that answer at once: most take one processor each.
+AT_ONCE = 2
 
 
 def runners(folder: Path) -> dict[str, list[str]]:
@@ -67,6 +71,19 @@ def difference(engine: str, expected: str, found: str | None) -> bool:
     return not (engine in READS_JSON and found is not None and is_no_request(expected) and is_no_request(found))
 
 
+def ask(folder: Path, engine: str, signatures: str, cases: Path) -> dict[str, str]:
+    out = folder / f"{engine}-{signatures}.jsonl"
+    out.unlink(missing_ok=True)
+    if engine == "wasmtime":
+        run([str(folder / "portable"), "component", signatures, str(cases), str(out)])
+    else:
+        run([*runners(folder)[engine], "--cases", str(cases), "--answers", str(out), "--signatures", signatures])
+    found = answers(out)
+    # Nobody reads them again, and the cases are large.
+    out.unlink()
+    return found
+
+
 def compare(folder: Path, engines: list[str]) -> int:
     cases, native = folder / "cases.jsonl", folder / "native.jsonl"
     run([str(folder / "portable"), "cases", str(cases), str(native)])
@@ -75,15 +92,9 @@ def compare(folder: Path, engines: list[str]) -> int:
         sys.exit(f"only {len(expected)} cases were found")
     differences = 0
     print(f"{'engine':<12}{'signatures':<14}{'cases':>7}{'equal':>8}{'own words':>11}{'different':>11}")
-    for engine in engines:
-        for signatures in ("none", "host"):
-            out = folder / f"{engine}-{signatures}.jsonl"
-            out.unlink(missing_ok=True)
-            if engine == "wasmtime":
-                run([str(folder / "portable"), "component", signatures, str(cases), str(out)])
-            else:
-                run([*runners(folder)[engine], "--cases", str(cases), "--answers", str(out), "--signatures", signatures])
-            found = answers(out)
+    rows = [(engine, signatures) for engine in engines for signatures in ("none", "host")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for (engine, signatures), found in zip(rows, pool.map(lambda row: ask(folder, *row, cases), rows), strict=True):
             equal = sum(found.get(name) == answer for name, answer in expected.items())
             wrong = [name for name, answer in expected.items() if difference(engine, answer, found.get(name))]
             own = len(expected) - equal - len(wrong)
@@ -91,8 +102,6 @@ def compare(folder: Path, engines: list[str]) -> int:
             print(f"{engine:<12}{by:<14}{len(found):>7}{equal:>8}{own:>11}{len(wrong):>11}", flush=True)
             for name in wrong[:5]:
                 print(f"  {name}\n    native: {expected[name][:300]}\n    {engine}: {str(found.get(name))[:300]}")
-            # Nobody reads them again, and the cases are large.
-            out.unlink()
             differences += len(wrong) + abs(len(found) - len(expected))
     return differences
 

@@ -4,7 +4,7 @@
 
 The seed is fixed unless given, so a run can be repeated. Ends with 1 at the first difference, cut down to the smallest
 input that still shows it. Needs what `tests/interop/requirements.txt` names, and the oracle:
-`cargo build --release -p linkgate-verifier --example oracle`.
+`cargo build --release -p linkgate -p linkgate-verifier --example oracle`.
 """
 
 from __future__ import annotations

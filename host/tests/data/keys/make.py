@@ -1,4 +1,4 @@
-"""Makes the key files beside it, which `tests/keys.rs` reads, with cryptography, securesystemslib and openssl.
+"""Makes the key files beside it, which `tests/suite/keys.rs` reads, with cryptography, securesystemslib and openssl.
 
     pip install securesystemslib cryptography && python make.py
 """

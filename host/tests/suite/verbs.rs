@@ -3,9 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-mod place;
-
-use place::{Place, code, stderr};
+use crate::place::{Place, code, stderr};
 
 #[test]
 fn aliases_never_take_anothers_place() {

@@ -10,7 +10,7 @@ use linkgate_verifier::signature::{Checker, Outcome, Pure};
 use linkgate_verifier::verdict::{self, Code, Decision};
 use linkgate_verifier::verify;
 
-#[path = "../../tests/cases/case.rs"]
+#[path = "../../../tests/cases/case.rs"]
 mod case;
 
 #[test]

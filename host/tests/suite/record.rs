@@ -13,9 +13,7 @@ use linkgate::record::link::RECORDER;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-mod place;
-
-use place::{Place, code, stderr};
+use crate::place::{Place, code, stderr};
 
 /// How the keyid of the key beside a place begins.
 const KEYID8: &str = "9f4c4054";
