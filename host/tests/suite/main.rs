@@ -7,3 +7,4 @@ mod place;
 mod readme;
 mod record;
 mod verbs;
+mod wycheproof;
