@@ -3,8 +3,6 @@
 
 use http_auth::{ChallengeRef, parse_challenges};
 use linkgate_image::Image;
-use oci_client::RegistryOperation;
-use oci_client::secrets::RegistryAuth;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -12,6 +10,24 @@ use serde::Deserialize;
 use super::Registry;
 use super::credentials::Secret;
 use super::fault::Fault;
+
+/// What a request does with a repository, which tokens are given out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Pull,
+    Push,
+}
+
+/// The `Authorization` header of a request.
+#[derive(Clone)]
+pub(super) enum Authorization {
+    /// The request has none.
+    Anonymous,
+    /// A name and a password.
+    Basic(String, String),
+    /// A token.
+    Bearer(String),
+}
 
 /// What an authorization is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,11 +55,11 @@ struct Token {
 const TOKEN_BYTES: usize = 1 << 20;
 
 impl Access {
-    fn new(image: &Image, operation: RegistryOperation) -> Self {
+    fn new(image: &Image, operation: Operation) -> Self {
         Self {
             registry: image.registry().to_owned(),
             repository: image.repository().to_owned(),
-            pushes: operation == RegistryOperation::Push,
+            pushes: operation == Operation::Push,
         }
     }
 
@@ -56,11 +72,7 @@ impl Access {
 
 impl Registry {
     /// What requests about a repository carry. It is asked for once, however many wait for it.
-    pub(super) async fn authorization(
-        &self,
-        image: &Image,
-        operation: RegistryOperation,
-    ) -> Result<RegistryAuth, Fault> {
+    pub(super) async fn authorization(&self, image: &Image, operation: Operation) -> Result<Authorization, Fault> {
         let first = async {
             let root = self.http.get(self.root(image)?);
             let reply = self.exchange(root, image.registry(), "an answer", TOKEN_BYTES).await?;
@@ -74,9 +86,9 @@ impl Registry {
     pub(super) async fn authorize(
         &self,
         image: &Image,
-        operation: RegistryOperation,
+        operation: Operation,
         refusal: &HeaderMap,
-    ) -> Result<RegistryAuth, Fault> {
+    ) -> Result<Authorization, Fault> {
         let authorization = self.answer(image, operation, refusal).await?;
         let access = Access::new(image, operation);
         self.authorizations.insert(access, authorization.clone()).await;
@@ -84,14 +96,9 @@ impl Registry {
     }
 
     /// The answer to a challenge; without one, nobody in particular.
-    async fn answer(
-        &self,
-        image: &Image,
-        operation: RegistryOperation,
-        headers: &HeaderMap,
-    ) -> Result<RegistryAuth, Fault> {
+    async fn answer(&self, image: &Image, operation: Operation, headers: &HeaderMap) -> Result<Authorization, Fault> {
         let Some(challenge) = challenge(headers) else {
-            return Ok(RegistryAuth::Anonymous);
+            return Ok(Authorization::Anonymous);
         };
         let secret = self.credentials.find(image).await?;
         match (challenge, secret) {
@@ -100,9 +107,9 @@ impl Registry {
                 let scope = Access::new(image, operation).scope();
                 self.token(&realm, service.as_deref(), &scope, secret).await
             }
-            (Challenge::Basic, Some(Secret::Password(name, password))) => Ok(RegistryAuth::Basic(name, password)),
+            (Challenge::Basic, Some(Secret::Password(name, password))) => Ok(Authorization::Basic(name, password)),
             // An identity token is for token servers only.
-            (Challenge::Basic, Some(Secret::Identity(_)) | None) => Ok(RegistryAuth::Anonymous),
+            (Challenge::Basic, Some(Secret::Identity(_)) | None) => Ok(Authorization::Anonymous),
         }
     }
 
@@ -123,7 +130,7 @@ impl Registry {
         service: Option<&str>,
         scope: &str,
         secret: Option<Secret>,
-    ) -> Result<RegistryAuth, Fault> {
+    ) -> Result<Authorization, Fault> {
         let anonymous = secret.is_none();
         let host = host(realm);
         let sent = self.token_request(realm, service, scope, secret);
@@ -133,7 +140,7 @@ impl Registry {
         }
         let token: Option<Token> = serde_json::from_slice(&reply.body).ok();
         let token = token.and_then(|token| token.token.or(token.access_token));
-        token.map(RegistryAuth::Bearer).ok_or(Fault::Token { host })
+        token.map(Authorization::Bearer).ok_or(Fault::Token { host })
     }
 
     fn token_request(&self, realm: &Url, service: Option<&str>, scope: &str, secret: Option<Secret>) -> RequestBuilder {

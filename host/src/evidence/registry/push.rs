@@ -7,12 +7,11 @@ use bytes::Bytes;
 use linkgate_image::evidence::{EMPTY, IN_TOTO, STEP, TITLE, fallback_tag};
 use linkgate_image::manifest::{MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST};
 use linkgate_image::{Image, ManifestDigest};
-use oci_client::RegistryOperation;
-use oci_client::secrets::RegistryAuth;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 
+use super::authorization::{Authorization, Operation};
 use super::fault::Fault;
 use super::request::Request;
 use super::{Registry, failed};
@@ -169,7 +168,7 @@ impl Registry {
         let reply = if is_own {
             self.send(&request).await?
         } else {
-            self.send_as(&request, &RegistryAuth::Anonymous).await?
+            self.send_as(&request, &Authorization::Anonymous).await?
         };
         if reply.status.is_success() {
             Ok(())
@@ -213,7 +212,7 @@ impl Registry {
     fn push_request<'a>(&self, image: &'a Image, place: &str, method: Method) -> Result<Request<'a>, Fault> {
         let request = Request::get(self, image, place, &"an answer", MANIFEST_BYTES)?;
         let mut request = request.with(ACCEPT, "*/*".to_owned());
-        request.operation = RegistryOperation::Push;
+        request.operation = Operation::Push;
         request.method = method;
         Ok(request)
     }

@@ -4,12 +4,11 @@ use std::fmt::Display;
 
 use bytes::{Bytes, BytesMut};
 use linkgate_image::{Image, answer};
-use oci_client::RegistryOperation;
-use oci_client::secrets::RegistryAuth;
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 
 use super::Registry;
+use super::authorization::{Authorization, Operation};
 use super::fault::Fault;
 
 /// A request about a repository.
@@ -17,7 +16,7 @@ use super::fault::Fault;
 pub(super) struct Request<'a> {
     /// The repository.
     pub(super) image: &'a Image,
-    pub(super) operation: RegistryOperation,
+    pub(super) operation: Operation,
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: Vec<(HeaderName, String)>,
@@ -51,7 +50,7 @@ impl<'a> Request<'a> {
     ) -> Result<Self, Fault> {
         Ok(Self {
             image,
-            operation: RegistryOperation::Pull,
+            operation: Operation::Pull,
             method: Method::GET,
             url: registry.url(image, place)?,
             headers: Vec::new(),
@@ -78,13 +77,13 @@ impl Registry {
             return Ok(reply);
         }
         match self.authorize(request.image, request.operation, &reply.headers).await? {
-            RegistryAuth::Anonymous => Ok(reply),
+            Authorization::Anonymous => Ok(reply),
             authorization => self.send_as(request, &authorization).await,
         }
     }
 
     /// Sends a request as somebody.
-    pub(super) async fn send_as(&self, request: &Request<'_>, authorization: &RegistryAuth) -> Result<Reply, Fault> {
+    pub(super) async fn send_as(&self, request: &Request<'_>, authorization: &Authorization) -> Result<Reply, Fault> {
         let mut sent = self.http.request(request.method.clone(), request.url.clone());
         for (name, value) in &request.headers {
             sent = sent.header(name, value);
@@ -93,14 +92,14 @@ impl Registry {
             sent = sent.body(request.body.clone());
         }
         sent = match authorization {
-            RegistryAuth::Anonymous => sent,
-            RegistryAuth::Basic(name, password) => sent.basic_auth(name, Some(password)),
-            RegistryAuth::Bearer(token) => sent.bearer_auth(token),
+            Authorization::Anonymous => sent,
+            Authorization::Basic(name, password) => sent.basic_auth(name, Some(password)),
+            Authorization::Bearer(token) => sent.bearer_auth(token),
         };
         let mut reply = self
             .exchange(sent, request.image.registry(), &request.what, request.most)
             .await?;
-        reply.anonymous = matches!(authorization, RegistryAuth::Anonymous);
+        reply.anonymous = matches!(authorization, Authorization::Anonymous);
         Ok(reply)
     }
 

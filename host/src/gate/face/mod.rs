@@ -82,7 +82,7 @@ pub fn router(gate: &Arc<Gate>) -> Router {
         .route("/gatekeeper", post(gatekeeper::provide))
         .route("/v1/verify", post(verify::decide))
         .route("/envoy/{*path}", any(envoy::http::check))
-        .merge(envoy::grpc::router(gate))
+        .merge(envoy::grpc::router())
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(gate), bounded))
         .route("/healthz", get(health::alive))
