@@ -3,8 +3,10 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use linkgate_packagings::{CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY};
+
 use crate::cli::UsageError;
-use crate::runtime::{COMPONENT, CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY};
+use crate::runtime::COMPONENT;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -38,15 +38,6 @@ use bindings::linkgate::verifier::signatures;
 /// The component as any host can load it.
 pub const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.wasm"));
 
-/// The same verifier as a core module, for engines that load no components (`wit/core-module.md`). This host does not run it.
-pub const CORE_MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.core.wasm"));
-
-/// The same verifier as a filter of Envoy (`policies/envoy/filter`). This host does not run it.
-pub const ENVOY_FILTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.proxy.wasm"));
-
-/// The same verifier as a policy of Kubewarden (`policies/kubewarden`). This host does not run it.
-pub const KUBEWARDEN_POLICY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/verifier.kubewarden.wasm"));
-
 /// What is wrong with an answer that does not convert: host and component were not built together.
 const UNKNOWN_CODE: &str = "it answered with a code that this host does not know";
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY, Verifier};
+use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, Verifier};
+use linkgate_packagings::{CORE_MODULE, ENVOY_FILTER, KUBEWARDEN_POLICY};
 use linkgate_verifier::request::{Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::verdict::Code;
 

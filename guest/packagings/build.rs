@@ -1,0 +1,102 @@
+//! Builds the verifier's packagings for WebAssembly: core modules, of which `linkgate-component` is yet to be encoded as a
+//! component.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise. The memory has
+/// a maximum, what the largest request takes, for engines that cannot bound it themselves.
+const LINKER_FLAGS: [&str; 5] = [
+    "-Clink-arg=--strip-all",
+    "-Clink-arg=--compress-relocations",
+    "-Clink-arg=-O2",
+    "-Clink-arg=--max-memory=2147483648",
+    "--cfg=sha2_backend_soft=\"compact\"",
+];
+
+/// A core module reads and writes JSON beside what the component does: its verifier is compiled for size throughout.
+const SMALL: &str = r#"profile.wasm.package.linkgate-verifier.opt-level="z""#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let guest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
+    for input in [
+        "src",
+        "Cargo.toml",
+        "arithmetic/src",
+        "arithmetic/Cargo.toml",
+        "component/src",
+        "component/Cargo.toml",
+        "core-module/src",
+        "core-module/Cargo.toml",
+        "image/src",
+        "image/Cargo.toml",
+        "kubewarden/src",
+        "kubewarden/Cargo.toml",
+        "proxy-wasm/src",
+        "proxy-wasm/Cargo.toml",
+        "runtime/src",
+        "runtime/Cargo.toml",
+        "../Cargo.lock",
+        "../Cargo.toml",
+    ] {
+        println!("cargo::rerun-if-changed={}", guest.join(input).display());
+    }
+    require_target()?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let small: &[&str] = &["--config", SMALL];
+    for (package, options, file) in [
+        ("linkgate-component", &[][..], "verifier.component.wasm"),
+        ("linkgate-core-module", small, "verifier.core.wasm"),
+        ("linkgate-proxy-wasm", &[], "verifier.proxy.wasm"),
+        ("linkgate-kubewarden", &[], "verifier.kubewarden.wasm"),
+    ] {
+        build(&guest, &out, package, options, file)?;
+    }
+    println!(
+        "cargo::metadata=COMPONENT={}",
+        out.join("verifier.component.wasm").display()
+    );
+    Ok(())
+}
+
+/// Builds a packaging, each in a call of its own, so that no packaging gets another's features. The target folder is one of
+/// their own, since the build that runs this script holds the lock of the other.
+fn build(guest: &Path, out: &Path, package: &str, options: &[&str], file: &str) -> Result<(), Box<dyn Error>> {
+    let target = out.join("target");
+    let status = Command::new(env::var("CARGO")?)
+        .args(["build", "--locked", "--profile", "wasm", "--package", package])
+        .args(options)
+        .args(["--target", TARGET, "--target-dir"])
+        .arg(&target)
+        .current_dir(guest)
+        // What was meant for the host's architecture is not meant for this one.
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_ENCODED_RUSTFLAGS", LINKER_FLAGS.join("\x1f"))
+        .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        .status()
+        .map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !status.success() {
+        return Err(format!("{package} did not build").into());
+    }
+    let module = target.join(format!("{TARGET}/wasm/{}.wasm", package.replace('-', "_")));
+    fs::copy(&module, out.join(file)).map_err(|error| format!("cannot copy {}: {error}", module.display()))?;
+    Ok(())
+}
+
+/// A missing target shows as hundreds of errors about `core`; better one sentence.
+fn require_target() -> Result<(), Box<dyn Error>> {
+    let printed = Command::new(env::var("RUSTC")?)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()
+        .map_err(|error| format!("cannot start rustc: {error}"))?;
+    let library = String::from_utf8(printed.stdout)?;
+    if !Path::new(library.trim()).is_dir() {
+        println!("cargo::error=the Rust target {TARGET} is missing: run `rustup target add {TARGET}`");
+        std::process::exit(1);
+    }
+    Ok(())
+}
