@@ -1,4 +1,4 @@
-//! How long verifications take natively: `cargo bench -p linkgate-verifier --bench verify`.
+//! How long verifications take natively: `cargo bench --profile dist -p linkgate-verifier --bench verify`.
 //!
 //! A chain has one functionary a step, and each step takes what the one before it made. All of it is made in memory
 //! from fixed bytes, so that every run measures the same.

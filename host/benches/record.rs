@@ -1,4 +1,4 @@
-//! How fast trees are recorded: `cargo bench -p linkgate --bench record`.
+//! How fast trees are recorded: `cargo bench --profile dist -p linkgate --bench record`.
 
 use std::fs;
 use std::hint::black_box;

@@ -1,5 +1,5 @@
 //! What the component costs: loading it, and one small verification, with native signature checks and without:
-//! `cargo bench -p linkgate --bench verify`.
+//! `cargo bench --profile dist -p linkgate --bench verify`.
 
 use std::hint::black_box;
 
