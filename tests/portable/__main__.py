@@ -15,6 +15,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
 HERE = Path(__file__).parent
 PATIENCE = 900
@@ -71,7 +72,9 @@ def difference(engine: str, expected: str, found: str | None) -> bool:
     return not (engine in READS_JSON and found is not None and is_no_request(expected) and is_no_request(found))
 
 
-def ask(folder: Path, engine: str, signatures: str, cases: Path) -> dict[str, str]:
+def ask(folder: Path, engine: str, signatures: str, cases: Path) -> tuple[dict[str, str], float]:
+    """What an engine answers, and how many seconds it took."""
+    began = monotonic()
     out = folder / f"{engine}-{signatures}.jsonl"
     out.unlink(missing_ok=True)
     if engine == "wasmtime":
@@ -81,7 +84,7 @@ def ask(folder: Path, engine: str, signatures: str, cases: Path) -> dict[str, st
     found = answers(out)
     # Nobody reads them again, and the cases are large.
     out.unlink()
-    return found
+    return found, monotonic() - began
 
 
 def compare(folder: Path, engines: list[str]) -> int:
@@ -91,15 +94,15 @@ def compare(folder: Path, engines: list[str]) -> int:
     if len(expected) < 1_000:
         sys.exit(f"only {len(expected)} cases were found")
     differences = 0
-    print(f"{'engine':<12}{'signatures':<14}{'cases':>7}{'equal':>8}{'own words':>11}{'different':>11}")
+    print(f"{'engine':<12}{'signatures':<14}{'cases':>7}{'equal':>8}{'own words':>11}{'different':>11}{'seconds':>9}")
     rows = [(engine, signatures) for engine in engines for signatures in ("none", "host")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for (engine, signatures), found in zip(rows, pool.map(lambda row: ask(folder, *row, cases), rows), strict=True):
+        for (engine, signatures), (found, seconds) in zip(rows, pool.map(lambda row: ask(folder, *row, cases), rows), strict=True):
             equal = sum(found.get(name) == answer for name, answer in expected.items())
             wrong = [name for name, answer in expected.items() if difference(engine, answer, found.get(name))]
             own = len(expected) - equal - len(wrong)
             by = "by the host" if signatures == "host" else "inside"
-            print(f"{engine:<12}{by:<14}{len(found):>7}{equal:>8}{own:>11}{len(wrong):>11}", flush=True)
+            print(f"{engine:<12}{by:<14}{len(found):>7}{equal:>8}{own:>11}{len(wrong):>11}{seconds:>9.0f}", flush=True)
             for name in wrong[:5]:
                 print(f"  {name}\n    native: {expected[name][:300]}\n    {engine}: {str(found.get(name))[:300]}")
             differences += len(wrong) + abs(len(found) - len(expected))
