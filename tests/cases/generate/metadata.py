@@ -122,6 +122,12 @@ def ed_seed(label: str) -> bytes:
     return hashlib.sha256(f"linkgate test key {label}".encode()).digest()
 
 
+def ed_spki(key: Key) -> str:
+    """The PEM of an ed25519 key, which in-toto metadata holds as hex."""
+    algorithm = der(0x30, bytes.fromhex("06032b6570"))
+    return pem("PUBLIC KEY", der(0x30, algorithm, der(3, b"\0", bytes.fromhex(key.public))))
+
+
 ED_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
