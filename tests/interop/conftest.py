@@ -16,8 +16,8 @@ import pytest
 from parties import Linkgate, Python
 
 
-def pytest_report_header() -> str:
-    return f"linkgate: {os.environ.get('LINKGATE', 'LINKGATE is not set')}"
+def pytest_report_header() -> list[str]:
+    return [f"{name}: {os.environ.get(name, 'is not set')}" for name in ("LINKGATE", "LINKGATE_UPSTREAM")]
 
 
 @pytest.fixture(scope="session")
