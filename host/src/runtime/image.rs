@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::component::Component;
 use wasmtime::{Config, CustomCodeMemory, Engine};
 
-/// To the largest page that a system has, which is what the code within the image is aligned to.
-#[repr(C, align(65536))]
+/// To the largest page that a system has, which is what the code within the image is aligned to. Where the image is copied the
+/// linker may refuse as much, and a small page does.
+#[cfg_attr(target_os = "linux", repr(C, align(65536)))]
+#[cfg_attr(not(target_os = "linux"), repr(C, align(4096)))]
 struct Aligned<T: ?Sized>(T);
 
 /// The component as this host runs it: an image that `build.rs` precompiled.
