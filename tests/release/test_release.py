@@ -121,11 +121,11 @@ def test_the_wheel_is_installed_and_judges(tmp_path: Path) -> None:
     wheel = packages(tmp_path, "wheel") / f"linkgate-{version()}-py3-none-any.whl"
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True, timeout=300)
-    pip = [venv / "bin/pip", "install", "--quiet", "--disable-pip-version-check", wheel]
+    pip = [str(venv / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel)]
     subprocess.run(pip, check=True, timeout=300)
     ask = "import json, linkgate, sys; print(linkgate.verify(json.load(sys.stdin)).outcome)"
     for case in CASES:
         asked = json.dumps(case["request"])
-        python = [venv / "bin/python", "-I", "-c", ask]
+        python = [str(venv / "bin/python"), "-I", "-c", ask]
         done = subprocess.run(python, input=asked, capture_output=True, text=True, check=True, timeout=60)
         assert done.stdout.strip() == case["expect"]["decision"]
