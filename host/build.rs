@@ -9,6 +9,13 @@ use std::{env, fs};
 use anyhow::{Context, anyhow};
 
 fn main() -> anyhow::Result<()> {
+    if env::var_os("CARGO_CFG_UNIX").is_none() {
+        println!(
+            "cargo::error=linkgate does not build for Windows: use it in WSL 2, or the verifier in Node or Python \
+            (policies/browser/verifier, policies/python)"
+        );
+        std::process::exit(1);
+    }
     let module = PathBuf::from(env::var("DEP_LINKGATE_PACKAGINGS_COMPONENT")?);
     println!("cargo::rerun-if-changed={}", module.display());
     println!("cargo::rerun-if-changed=build.rs");
@@ -42,7 +49,11 @@ fn precompile(component: &[u8], target: &str) -> wasmtime::Result<Vec<u8>> {
 /// The target of the binary that is being built, as Cranelift names it.
 fn target() -> anyhow::Result<String> {
     let architecture = env::var("CARGO_CFG_TARGET_ARCH")?;
-    let system = env::var("CARGO_CFG_TARGET_OS")?;
+    // Cranelift calls macOS by its kernel's name, as Rust's targets do.
+    let system = match env::var("CARGO_CFG_TARGET_OS")? {
+        system if system == "macos" => "darwin".to_owned(),
+        system => system,
+    };
     Ok(match env::var("CARGO_CFG_TARGET_ENV")?.as_str() {
         "" => format!("{architecture}-unknown-{system}"),
         environment => format!("{architecture}-unknown-{system}-{environment}"),
