@@ -1,9 +1,10 @@
-"""A registry as small as can be: the read side of the OCI distribution specification, over plain HTTP on loopback."""
+"""A registry as small as can be: the read side of the OCI distribution specification, over HTTP on loopback."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -96,7 +97,8 @@ class Registry:
 
 
 @contextmanager
-def registry() -> Iterator[Registry]:
+def registry(tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
+    """One that runs. It speaks TLS if it is given what to show, and plain HTTP otherwise."""
     served = Registry()
 
     class Handler(BaseHTTPRequestHandler):
@@ -127,6 +129,8 @@ def registry() -> Iterator[Registry]:
         request_queue_size = 128
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     served.address = f"127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
