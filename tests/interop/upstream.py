@@ -1,5 +1,6 @@
-"""Metadata that others wrote. It is not part of the repository, and is read where it lies: in `../shared/upstream` beside
-the checkout, or in the folder that LINKGATE_UPSTREAM names (a relative path begins at the checkout).
+"""Metadata that others wrote. It is not part of the repository, and is read where it lies: in the folder that the variable
+LINKGATE_UPSTREAM names (a relative path begins at the checkout), else, without LINKGATE_UPSTREAM, in `../shared/upstream`
+beside the checkout.
 """
 
 from __future__ import annotations
