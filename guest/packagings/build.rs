@@ -77,6 +77,8 @@ fn build(guest: &Path, out: &Path, package: &str, options: &[&str], file: &str) 
         .env_remove("RUSTFLAGS")
         .env("CARGO_ENCODED_RUSTFLAGS", LINKER_FLAGS.join("\x1f"))
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
+        // Nor is a folder of intermediate files that the outer build has locked.
+        .env_remove("CARGO_BUILD_BUILD_DIR")
         .status()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
     if !status.success() {
