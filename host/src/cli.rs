@@ -175,7 +175,7 @@ fn run() -> ExitCode {
         return finish(outcome, Called::InToto);
     }
     if std::env::args_os().nth(1).is_some_and(|verb| verb == "verify") {
-        let VerifyVerb::Verify(args) = Verifying::parse().verb;
+        let VerifyVerb::Verify(args) = parse::<Verifying>(&Verifying::command()).verb;
         return finish(verify::run(&args, Called::Linkgate), Called::Linkgate);
     }
     finish(dispatch(parse::<Cli>(&Cli::command()).verb), Called::Linkgate)
@@ -184,7 +184,22 @@ fn run() -> ExitCode {
 /// Parses the arguments of the process, or ends it with what is wrong with them.
 fn parse<P: FromArgMatches>(definition: &clap::Command) -> P {
     let words: Vec<OsString> = std::env::args_os().collect();
-    parse_words(definition, &words).unwrap_or_else(|error| error.exit())
+    parse_words(definition, &words).unwrap_or_else(|error| readable::<P>(definition, &words, error).exit())
+}
+
+/// What is wrong with a command line, as it may be shown: words that would do something to a terminal or a log are repeated
+/// as they are told.
+fn readable<P: FromArgMatches>(definition: &clap::Command, words: &[OsString], error: clap::Error) -> clap::Error {
+    let shown = |word: &OsString| terminal::harmless(&word.to_string_lossy());
+    let told: Vec<OsString> = words.iter().map(|word| shown(word).into()).collect();
+    if told == words {
+        return error;
+    }
+    match parse_words::<P>(definition, &told) {
+        Err(error) => error,
+        // What was wrong is in a word that was told in another way.
+        Ok(_) => definition.clone().error(error.kind(), error.kind()),
+    }
 }
 
 /// A list of paths takes every word after it, the verb of `record` too; where that leaves none, the list ends before it.

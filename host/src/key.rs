@@ -17,7 +17,7 @@ use linkgate_verifier::request;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::terminal::Hidden;
+use crate::terminal::{Hidden, harmless};
 
 mod asn1;
 
@@ -138,7 +138,7 @@ impl Password {
 pub(crate) fn prompt(text: &str) -> Result<Zeroizing<String>, std::io::Error> {
     // Before the prompt is there, so that nothing typed in a hurry is seen either.
     let _hidden = Hidden::start();
-    rpassword::prompt_password(text).map(Zeroizing::new)
+    rpassword::prompt_password(harmless(text)).map(Zeroizing::new)
 }
 
 /// A public key and where it was found.

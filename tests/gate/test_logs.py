@@ -100,6 +100,51 @@ def test_a_line_of_text_cannot_be_forged(web: Supply, serve: Callable[..., Gate]
     assert "[2J" not in "".join(gate.stderr).replace("\\u{1b}[2J", "").replace("\\x1b[2J", "")
 
 
+# It turns the direction of writing, breaks lines, is seen by nobody, moves a cursor, and gives orders to a CI system.
+HOSTILE = "::error::x\u202ex\u2028x\u200b\ufeff\U000e0041\x9b2Jx\x1b[2J\r\n##[error]x"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_others_say_does_nothing(web: Supply, serve: Callable[..., Gate], form: str) -> None:
+    image = web.image()
+    stray = {"_type": "link", "name": HOSTILE, "command": [], "materials": {}, "products": {}}
+    for link in image.links.glob("*.link"):
+        link.write_text(json.dumps({"signed": stray, "signatures": []}))
+    gate = serve(web, "--log-format", form, "--page")
+    provider = {"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest"}
+    said = []
+    for path, body in (
+        ("/v1/verify", {"image": HOSTILE, "namespace": HOSTILE}),
+        ("/v1/verify", {"image": str(image)}),
+        ("/v1/verify", {"subjects": [{"name": HOSTILE, "digests": {"sha256": "00" * 32}}]}),
+        ("/v1/verify", {HOSTILE: 1}),
+        ("/gatekeeper", {**provider, "request": {"keys": [HOSTILE]}}),
+        ("/validate", review("Pod", "CREATE", pod_spec(HOSTILE), namespace=HOSTILE)),
+        ("/validate", review("Pod", "CREATE", pod_spec(image))),
+    ):
+        answer = gate.client.post(path, content=json.dumps(body)).json()
+        # What was asked stands beside what is said, as it was asked.
+        said += [
+            answer.get("message", ""),
+            answer.get("error", ""),
+            *(policy["message"] for policy in answer.get("policies", ())),
+            *(item["error"] for item in answer.get("response", {}).get("items", ())),
+            answer.get("response", {}).get("status", {}).get("message", ""),
+        ]
+    envoy = gate.client.get("/envoy/registry.example/v2/%E2%80%AE%0A/manifests/x").json()
+    said.append(envoy["errors"][0]["message"])
+    assert sum(1 for message in said if message) >= 9
+    assert sum("\\u{202e}" in message for message in said) >= 6
+    for page in (gate.client.get("/").text, gate.client.get("/decisions/1").text, gate.client.get("/decisions/2").text):
+        said += page.splitlines()
+    assert gate.stop() == 0
+    assert any("u202e" in line or "u{202e}" in line for line in gate.stderr)
+    for line in [line.removesuffix("\n") for line in gate.stderr] + said:
+        assert line.isprintable(), ascii(line)
+        assert not line.lstrip().startswith("::") and "##" not in line, ascii(line)
+        assert not set("\ufe0f\U000e0041\u200b") & set(line)
+
+
 @pytest.mark.parametrize("level", ["trace", "debug", "info"])
 def test_secrets_are_in_no_line(web: Supply, serve: Callable[..., Gate], level: str) -> None:
     secrets = {

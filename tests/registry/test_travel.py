@@ -25,7 +25,7 @@ def test_byte_for_byte(any_registry: Registry, workspace: Workspace) -> None:
     artifact = attached.stdout.strip().removeprefix(f"{any_registry.host}/app@")
     fetched = workspace.linkgate("fetch", image, "out", *options(any_registry))
     assert workspace.links("out") == workspace.links()
-    assert fetched.stdout.split() == sorted(workspace.links())
+    assert fetched.stdout.split() == [f"out/{name}" for name in sorted(workspace.links())]
     manifest = any_registry.manifest("app", artifact)
     assert manifest["artifactType"] == IN_TOTO
     assert manifest["subject"]["digest"] == workspace.digest

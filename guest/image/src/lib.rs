@@ -7,7 +7,7 @@
 //!
 //! [`Image`] and [`ManifestDigest`] name an image, a [`pattern`] names many; [`path`] and [`object`] are where clients and
 //! clusters name them; [`manifest`] is what a registry says that one is, [`evidence`] what speaks for it, and [`answer`]
-//! what a registry says beside that.
+//! what a registry says beside that. [`one_line`] is how anything by others is shown.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod answer;
 mod digest;
 pub mod evidence;
 mod image;
+mod line;
 pub mod manifest;
 pub mod object;
 pub mod path;
@@ -33,3 +34,4 @@ mod prelude;
 
 pub use digest::{DigestError, ManifestDigest};
 pub use image::{Image, ImageError};
+pub use line::one_line;

@@ -90,22 +90,13 @@ fn validate_settings(message: &[u8], clock: fn() -> Result<i64, String>) -> Stri
     serde_json::to_string(&answer).unwrap_or_default()
 }
 
-/// Text by others in which no character breaks a line, moves a cursor or turns the direction of writing.
+/// As much of a text by others as is shown, on one line.
 fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for (at, character) in text.chars().enumerate() {
-        if at == LONGEST {
-            line.push('…');
-            break;
-        }
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns {
-            line.extend(character.escape_unicode());
-        } else {
-            line.push(character);
-        }
+    if text.chars().nth(LONGEST).is_none() {
+        return linkgate_image::one_line(text);
     }
-    line
+    let begin: String = text.chars().take(LONGEST).chain(['…']).collect();
+    linkgate_image::one_line(&begin)
 }
 
 #[cfg(test)]
@@ -210,8 +201,8 @@ mod tests {
     fn there_are_three_functions() {
         assert_eq!(answer(b"protocol_version", b"", clock).unwrap(), "\"v1\"");
         assert_eq!(
-            answer(b"mutate\n", b"", clock).unwrap_err(),
-            "linkgate: there is no function `mutate\\u{a}`"
+            answer("mutate\n\u{200b}##[error]".as_bytes(), b"", clock).unwrap_err(),
+            "linkgate: there is no function `mutate\\n\\u{200b}#\\u{23}[error]`"
         );
     }
 }

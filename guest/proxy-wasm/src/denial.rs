@@ -1,5 +1,6 @@
 //! Answers that a registry's client understands (OCI distribution specification 1.1, "Error Codes").
 
+use linkgate_image::one_line;
 use serde::{Deserialize, Serialize};
 
 /// Why a request does not reach the registry.
@@ -32,9 +33,9 @@ pub enum Kind {
 const LONGEST: usize = 2_000;
 
 impl Denial {
-    /// A refusal.
+    /// A refusal. Whoever reads the message reads it on one line.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        let mut message: String = message.into();
+        let mut message = one_line(&message.into());
         if message.len() > LONGEST {
             let end = (0..=LONGEST)
                 .rev()
@@ -68,5 +69,24 @@ impl Denial {
         };
         let message = format!("linkgate: {}", self.message);
         serde_json::json!({"errors": [{"code": code, "message": message}]}).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_that_does_nothing() {
+        let denial = Denial::new(
+            Kind::Rejected,
+            "a\n::error::b\u{202e}\u{2028}##[error]\u{200b}\u{1b}[2J",
+        );
+        let said = "a\\n::error::b\\u{202e}\\u{2028}#\\u{23}[error]\\u{200b}\\u{1b}[2J";
+        assert_eq!(denial.message, said);
+        let body: serde_json::Value = serde_json::from_str(&denial.body()).unwrap();
+        assert_eq!(body["errors"][0]["message"], format!("linkgate: {said}"));
+        let long = Denial::new(Kind::Rejected, "\n".repeat(LONGEST));
+        assert_eq!(long.message.len(), LONGEST + '…'.len_utf8());
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
+use linkgate_image::one_line;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
@@ -30,6 +31,7 @@ impl RootContext for Plugin {
             }
             Err(error) => {
                 self.configured = None;
+                let error = one_line(&error.to_string());
                 let message = format!("linkgate: the plugin's configuration cannot be used: {error}");
                 let _ = hostcalls::log(LogLevel::Critical, &message);
                 false

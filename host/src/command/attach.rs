@@ -66,8 +66,8 @@ async fn attach(args: &Args, registry: &Registry, links: Vec<Link>) -> anyhow::R
     for link in attachment.links() {
         let step = link.step.as_deref().map(|step| format!(" of step `{step}`"));
         let size = link.bytes.len();
-        let line = format!("{}{} ({size} bytes)", link.name, step.unwrap_or_default());
-        terminal::note(terminal::harmless(&line));
+        let step = step.unwrap_or_default();
+        terminal::note(format_args!("`{}`{step} ({size} bytes)", link.name));
     }
     let repository = args
         .repository

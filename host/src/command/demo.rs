@@ -211,12 +211,12 @@ impl Story {
     #[expect(clippy::unused_self, reason = "what is shown belongs to the story")]
     fn show(&self, command: &str) -> io::Result<()> {
         const PROMPT: anstyle::Style = anstyle::Style::new().bold();
-        terminal::print(format_args!("{PROMPT}$ {command}{PROMPT:#}"))
+        terminal::print_styled(PROMPT, format!("$ {command}").lines())
     }
 
     #[expect(clippy::unused_self, reason = "what is said belongs to the story")]
     fn say(&self, sentence: &str) -> io::Result<()> {
-        terminal::print(format_args!("\n{sentence}\n"))
+        terminal::print_all(["", sentence, ""])
     }
 }
 

@@ -22,7 +22,7 @@ use crate::terminal::{self, Progress};
 const EXAMPLES: &str = "\
 Examples:
   linkgate fetch registry.example/app:1.2 links/
-      Writes what is attached to the image into a folder, which is made if it is missing.
+      Writes what is attached to the image into a folder, which is made if it is missing, and prints each file's path.
   linkgate fetch registry.example/app@sha256:9f86d0... links/ --force
       Replaces files of the same name that are there and differ.
   linkgate verify -l root.layout -k owner.pub --links-dir links/
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             file::make_folder(path.parent().unwrap_or(&args.folder))?;
             file::replace(path, &document.content.0, Mode::Public)?;
         }
-        terminal::print(terminal::harmless(&document.name))?;
+        terminal::print(args.folder.join(&document.name).display())?;
     }
     let written = targets.iter().flatten().count();
     let before = match documents.len() - written {
@@ -146,10 +146,7 @@ async fn known_digest(image: &Image, registry: &Registry) -> Result<Option<Manif
 fn target(folder: &Path, document: &Document, force: bool) -> anyhow::Result<Option<PathBuf>> {
     let name = Path::new(&document.name);
     if !name.components().all(|part| matches!(part, Component::Normal(_))) {
-        bail!(
-            "`{}` is no name of a file in a folder",
-            terminal::harmless(&document.name)
-        );
+        bail!("`{}` is no name of a file in a folder", document.name);
     }
     let path = folder.join(name);
     let between = name.ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());

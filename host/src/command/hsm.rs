@@ -74,17 +74,14 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     if inventories.is_empty() {
         terminal::note("the module has no token that is ready for use");
     }
-    let shown: Vec<String> = inventories
+    let shown: Vec<Vec<String>> = inventories
         .iter()
         .map(|inventory| text(inventory, args.login))
         .collect();
-    if !shown.is_empty() {
-        terminal::print(shown.join("\n\n"))?;
-    }
-    Ok(())
+    Ok(terminal::print_all(shown.join(&String::new()))?)
 }
 
-fn text(inventory: &Inventory, with_private: bool) -> String {
+fn text(inventory: &Inventory, with_private: bool) -> Vec<String> {
     let mut lines = vec![
         format!("token       {}", inventory.token),
         format!("slot        {} (index {})", inventory.slot, inventory.index),
@@ -101,7 +98,7 @@ fn text(inventory: &Inventory, with_private: bool) -> String {
     if !with_private {
         lines.push("private keys are shown with --login".to_owned());
     }
-    lines.join("\n")
+    lines
 }
 
 fn line(item: &Item) -> String {
@@ -124,7 +121,7 @@ fn public(args: &PublicArgs) -> anyhow::Result<()> {
             file::write_new(path, pem.as_bytes(), Mode::Public)?;
             terminal::note(format_args!("wrote {}", path.display()));
         }
-        None => terminal::print(pem.trim_end())?,
+        None => terminal::print_all(pem.lines())?,
     }
     Ok(())
 }

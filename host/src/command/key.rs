@@ -60,10 +60,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         let members = keys.iter().map(|file| (keyid(file), layout_form(file)));
-        terminal::print(format_args!("{:#}", Value::Object(members.collect())))?;
+        let json = format!("{:#}", Value::Object(members.collect()));
+        terminal::print_all(terminal::harmless_json(&json).lines())?;
     } else {
-        let shown: Vec<String> = keys.iter().map(text).collect();
-        terminal::print(format_args!("{}", shown.join("\n\n")))?;
+        terminal::print_all(keys.iter().map(text).collect::<Vec<_>>().join(&String::new()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -97,7 +97,7 @@ fn layout_form(file: &PublicKeyFile) -> Value {
     })
 }
 
-fn text(file: &PublicKeyFile) -> String {
+fn text(file: &PublicKeyFile) -> Vec<String> {
     let key = &file.key;
     let mut lines = vec![
         format!("file         {}", file.path.display()),
@@ -117,5 +117,5 @@ fn text(file: &PublicKeyFile) -> String {
         lines.push(format!("keyid        {keyid}{note}"));
     }
     lines.push(format!("fingerprint  sha256:{}", key.fingerprint()));
-    lines.join("\n")
+    lines
 }

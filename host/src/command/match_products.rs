@@ -59,9 +59,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
             terminal::print("Local artifacts match products in passed link.")?;
         } else {
             terminal::print("Local artifacts don't match products in passed link.")?;
-            for difference in &differences {
-                terminal::print(difference)?;
-            }
+            terminal::print_all(&differences)?;
         }
     }
     Ok(if differences.is_empty() {

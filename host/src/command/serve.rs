@@ -19,6 +19,7 @@ use crate::evidence::store;
 use crate::file::{self, Mode};
 use crate::gate::context::Context;
 use crate::gate::face::Face;
+use crate::gate::log;
 use crate::gate::server::{self, Listening};
 use crate::gate::tls::{Certificates, SelfSigned};
 use crate::gate::{Asked, Blobs, Deadline, Gate, Settings, Ungoverned, self_test, verdicts};
@@ -234,7 +235,7 @@ impl Args {
             .with_env_filter(filter)
             // Nobody may read the log any more. That is no reason to answer nothing.
             .log_internal_errors(false)
-            .with_writer(std::io::stderr);
+            .with_writer(log::writer(self.log_format == LogFormat::Json));
         match self.log_format {
             LogFormat::Json => lines
                 .json()
@@ -387,7 +388,7 @@ fn self_signed(names: &[String], folder: Option<&Path>) -> anyhow::Result<Certif
             (authority, certificates)
         }
     };
-    terminal::print(authority.trim_end())?;
+    terminal::print_all(authority.lines())?;
     terminal::note("standard output has the certificate that callers trust; as `caBundle` in base64:");
     terminal::note(STANDARD.encode(&authority));
     Ok(certificates)

@@ -459,13 +459,17 @@ impl Args {
         let (first, last) = (self.words_before_keys(called), self.words_after_keys());
         let option = called.spelling("--key", "--verification-keys");
         let command = |owners: &str| format!("{first} {owners} --functionary-key {}{last}", quoted(&files));
-        terminal::note(format_args!(
-            "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. {option} takes\n\
-             the keys of the layout's owners:\n  {}\n\
-             If the layout comes from a place that you trust as it is:\n  {}",
-            command(&format!("{option} OWNER.pub")),
-            command("--trust-layout"),
-        ));
+        for line in [
+            format!(
+                "None of these keys signed the layout: they are keys of its functionaries, whom the layout itself names. {option} takes"
+            ),
+            "the keys of the layout's owners:".to_owned(),
+            format!("  {}", command(&format!("{option} OWNER.pub"))),
+            "If the layout comes from a place that you trust as it is:".to_owned(),
+            format!("  {}", command("--trust-layout")),
+        ] {
+            terminal::note(line);
+        }
     }
 
     fn words_before_keys(&self, called: Called) -> String {

@@ -156,7 +156,7 @@ impl Decision {
             allowed: false,
             outcome: reason.outcome(),
             reason,
-            message: one_line(message),
+            message: harmless(message),
             subject,
             namespace,
             policies: Vec::new(),
@@ -193,18 +193,13 @@ impl Decision {
             allowed: !refusing,
             outcome: reason.outcome(),
             reason,
-            message: one_line(&format!("{subject}: {message}")),
+            message: harmless(&format!("{subject}: {message}")),
             subject,
             namespace,
-            policies,
-            warnings: warnings.iter().map(|warning| one_line(warning)).collect(),
+            policies: policies.into_iter().map(PolicyDecision::on_one_line).collect(),
+            warnings: warnings.iter().map(|warning| harmless(warning)).collect(),
         }
     }
-}
-
-/// Text by others in one line, in which no character moves a cursor.
-fn one_line(text: &str) -> String {
-    harmless(text).replace('\t', " ")
 }
 
 impl Decision {
@@ -231,6 +226,14 @@ fn accepted_by(policies: &[PolicyDecision]) -> String {
 }
 
 impl PolicyDecision {
+    /// The same with a message as it may be shown.
+    fn on_one_line(self) -> Self {
+        Self {
+            message: harmless(&self.message),
+            ..self
+        }
+    }
+
     /// Policy and cause.
     fn said(&self) -> String {
         format!("policy `{}`: {}: {}", self.policy, self.outcome.name(), self.message)

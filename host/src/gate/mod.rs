@@ -9,6 +9,7 @@ pub mod context;
 pub mod decision;
 pub mod face;
 mod judge;
+pub mod log;
 pub mod metrics;
 pub mod patterns;
 pub mod policies;

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use linkgate_verifier::verdict::{Answer, Basis, Code, Decision, Finding, StepReport, Undecided, Verdict};
 
 use super::names::Names;
+use crate::terminal::Lines;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -62,7 +63,7 @@ pub fn write(out: &mut dyn Write, answer: &Answer, known: &Known, detail: Detail
         names.learn(step.signers.iter().map(|signer| &signer.key).chain(&step.missing));
     }
     let mut page = Page {
-        out,
+        out: Lines::new(out),
         known,
         names,
         detail,
@@ -74,7 +75,7 @@ pub fn write(out: &mut dyn Write, answer: &Answer, known: &Known, detail: Detail
 }
 
 struct Page<'p> {
-    out: &'p mut dyn Write,
+    out: Lines<'p>,
     known: &'p Known,
     /// Those that are known, and those that the answer's keys have.
     names: Names,
@@ -120,24 +121,22 @@ impl Page<'_> {
             (false, 1) => "link signed by",
             (false, _) => "links signed by",
         };
-        writeln!(
-            self.out,
-            "{GOOD}Step '{}' verified{GOOD:#} ({what} {})",
-            path(&step.at, &step.name),
-            signers.join(", ")
+        self.out.styled(
+            GOOD,
+            format_args!("Step '{}' verified", path(&step.at, &step.name)),
+            format_args!(" ({what} {})", signers.join(", ")),
         )
     }
 
     fn accepted(&mut self, verdict: &Verdict) -> io::Result<()> {
         let unconstrained = &verdict.unconstrained;
         if unconstrained.count == 0 {
-            writeln!(self.out, "All materials and products accounted for")?;
+            self.out.plain("All materials and products accounted for")?;
         } else {
             self.unconstrained(verdict)?;
         }
         for subject in &verdict.subjects {
-            writeln!(
-                self.out,
+            self.out.plain(format_args!(
                 "Subject found: {} {} step '{}'",
                 subject.artifact,
                 if subject.list == "materials" {
@@ -146,16 +145,14 @@ impl Page<'_> {
                     "of"
                 },
                 subject.step
-            )?;
+            ))?;
         }
-        writeln!(self.out, "No modifications detected")?;
+        self.out.plain("No modifications detected")?;
         if verdict.trust.basis == Basis::Asserted {
-            writeln!(
-                self.out,
-                "{ODD}The layout is trusted on the caller's word: no signature on it was asked for{ODD:#}"
-            )?;
+            let message = "The layout is trusted on the caller's word: no signature on it was asked for";
+            self.out.styled(ODD, message, "")?;
         }
-        writeln!(self.out, "{GOOD}Supply chain integrity verified{GOOD:#}")
+        self.out.styled(GOOD, "Supply chain integrity verified", "")
     }
 
     fn unconstrained(&mut self, verdict: &Verdict) -> io::Result<()> {
@@ -165,27 +162,26 @@ impl Page<'_> {
         } else {
             ("artifacts", "are")
         };
-        writeln!(
-            self.out,
-            "{ODD}{count} {artifacts} {verb} constrained by no rule{ODD:#} (a final DISALLOW * would refuse):"
+        self.out.styled(
+            ODD,
+            format_args!("{count} {artifacts} {verb} constrained by no rule"),
+            " (a final DISALLOW * would refuse):",
         )?;
         let shown = match self.detail {
             Detail::Verbose => verdict.unconstrained.artifacts.len(),
             _ => UNCONSTRAINED_SHOWN,
         };
         for artifact in verdict.unconstrained.artifacts.iter().take(shown) {
-            writeln!(
-                self.out,
+            self.out.plain(format_args!(
                 "  {} of {}: {}",
                 artifact.list,
                 artifact.at.join("/"),
                 artifact.artifact
-            )?;
+            ))?;
         }
         let listed = shown.min(verdict.unconstrained.artifacts.len()) as u64;
         if count > listed {
-            writeln!(
-                self.out,
+            self.out.plain(format_args!(
                 "  and {} more{}",
                 count - listed,
                 if self.detail == Detail::Verbose {
@@ -193,7 +189,7 @@ impl Page<'_> {
                 } else {
                     " (--verbose lists them)"
                 }
-            )?;
+            ))?;
         }
         Ok(())
     }
@@ -209,18 +205,20 @@ impl Page<'_> {
             }
         }
         if verdict.omitted > 0 {
-            writeln!(
-                self.out,
+            self.out.plain(format_args!(
                 "{} more findings and warnings are not listed",
                 verdict.omitted
-            )?;
+            ))?;
         }
         let count = verdict.findings.len() as u64 + verdict.omitted;
-        writeln!(
-            self.out,
-            "{BAD}REJECTED:{BAD:#} {} ({count} finding{})",
-            Self::verdict_on(verdict),
-            if count == 1 { "" } else { "s" }
+        self.out.styled(
+            BAD,
+            "REJECTED:",
+            format_args!(
+                " {} ({count} finding{})",
+                Self::verdict_on(verdict),
+                if count == 1 { "" } else { "s" }
+            ),
         )
     }
 
@@ -231,10 +229,8 @@ impl Page<'_> {
         for reason in &undecided.reasons {
             self.finding(reason, ODD)?;
         }
-        writeln!(
-            self.out,
-            "{ODD}UNDECIDED:{ODD:#} no judgement was possible; treat it as a refusal"
-        )
+        let rest = " no judgement was possible; treat it as a refusal";
+        self.out.styled(ODD, "UNDECIDED:", rest)
     }
 
     /// Warnings: all with `--verbose`, else those that explain a refusal or may hide a hole.
@@ -242,11 +238,10 @@ impl Page<'_> {
         for warning in warnings {
             let told_elsewhere = warning.code == Code::UnconstrainedArtifact;
             if self.detail == Detail::Verbose || !told_elsewhere {
-                writeln!(
-                    self.out,
-                    "{ODD}warning{ODD:#} [{}] {}",
-                    warning.code.name(),
-                    self.names.within(&warning.message)
+                self.out.styled(
+                    ODD,
+                    "warning",
+                    format_args!(" [{}] {}", warning.code.name(), self.names.within(&warning.message)),
                 )?;
                 self.values(warning)?;
             }
@@ -255,34 +250,34 @@ impl Page<'_> {
     }
 
     fn finding(&mut self, finding: &Finding, style: Style) -> io::Result<()> {
-        if let [at @ .., name] = finding.at.as_slice() {
+        let head = if let [at @ .., name] = finding.at.as_slice() {
             let (what, outcome) = match finding.code {
                 Code::InspectionNotRun => ("Inspection", "has no result"),
                 Code::InspectionFailed | Code::InspectionMalformed => ("Inspection", "failed"),
                 _ => ("Step", "failed"),
             };
-            write!(self.out, "{style}{what} '{}' {outcome}{style:#}: ", path(at, name))?;
+            format!("{what} '{}' {outcome}", path(at, name))
         } else {
-            write!(self.out, "{style}Failed{style:#}: ")?;
-        }
-        writeln!(
-            self.out,
-            "{} [{}]",
-            self.names.within(&finding.message),
-            finding.code.name()
-        )?;
+            "Failed".to_owned()
+        };
+        let message = self.names.within(&finding.message);
+        let rest = format_args!(": {message} [{}]", finding.code.name());
+        self.out.styled(style, head, rest)?;
         self.values(finding)
     }
 
     fn values(&mut self, finding: &Finding) -> io::Result<()> {
         if let (Some(list), Some(rule)) = (finding.list, finding.rule) {
-            writeln!(self.out, "  by rule {} of expected_{list}", rule + 1)?;
+            self.out
+                .plain(format_args!("  by rule {} of expected_{list}", rule + 1))?;
         }
         if let Some(expected) = finding.expected.as_ref().filter(|value| !value.is_empty()) {
-            writeln!(self.out, "  expected: {}", self.names.within(expected))?;
+            self.out
+                .plain(format_args!("  expected: {}", self.names.within(expected)))?;
         }
         if let Some(found) = finding.found.as_ref().filter(|value| !value.is_empty()) {
-            writeln!(self.out, "  found:    {}", self.names.within(found))?;
+            self.out
+                .plain(format_args!("  found:    {}", self.names.within(found)))?;
         }
         Ok(())
     }
@@ -293,7 +288,7 @@ impl Page<'_> {
         let lines: Vec<&str> = output.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(OUTPUT_LINES)) {
             let line: String = line.chars().take(OUTPUT_CHARACTERS).collect();
-            writeln!(self.out, "  | {}", crate::terminal::harmless(&line))?;
+            self.out.plain(format_args!("  | {}", line.replace('\t', "    ")))?;
         }
         Ok(())
     }
@@ -304,9 +299,9 @@ impl Page<'_> {
         let Some(file) = finding.expected.as_ref().and_then(|digest| known.subjects.get(digest)) else {
             return Ok(());
         };
-        writeln!(self.out, "  file:     {}", file.path)?;
+        self.out.plain(format_args!("  file:     {}", file.path))?;
         for recorded in &file.recorded {
-            writeln!(self.out, "  in links: {recorded}")?;
+            self.out.plain(format_args!("  in links: {recorded}"))?;
         }
         Ok(())
     }
@@ -321,22 +316,21 @@ impl Page<'_> {
         for key in step.into_iter().flat_map(|step| &step.missing) {
             let who = self.names.of_key(key);
             let Some(digits) = self.names.digits(key) else {
-                writeln!(
-                    self.out,
+                self.out.plain(format_args!(
                     "  missing:  a link of '{}', which {who} could sign",
                     path(at, name)
-                )?;
+                ))?;
                 continue;
             };
             let document = format!("{}.{digits}.link", path(at, name));
             let is_there = |finding: &Finding| finding.document.as_deref() == Some(&*document);
             if verdict.warnings.iter().chain(&verdict.findings).any(is_there) {
-                writeln!(
-                    self.out,
+                self.out.plain(format_args!(
                     "  not counted: {document}, which should be by {who}; the warning about it tells why"
-                )?;
+                ))?;
             } else {
-                writeln!(self.out, "  missing:  {document}, which {who} could sign")?;
+                self.out
+                    .plain(format_args!("  missing:  {document}, which {who} could sign"))?;
             }
         }
         Ok(())

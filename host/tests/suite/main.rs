@@ -6,5 +6,6 @@ mod keys;
 mod place;
 mod readme;
 mod record;
+mod shown;
 mod verbs;
 mod wycheproof;

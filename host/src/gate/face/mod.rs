@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
 use super::{Deadline, Gate};
+use crate::terminal::harmless;
 pub use room::Room;
 
 /// Who asked.
@@ -213,7 +214,7 @@ pub(super) fn overloaded() -> Response {
 
 /// An error that is the caller's, or nobody's.
 pub(super) fn problem(status: StatusCode, message: &str) -> Response {
-    json(status, &serde_json::json!({ "error": message }))
+    json(status, &serde_json::json!({ "error": harmless(message) }))
 }
 
 /// Why a request is none.

@@ -98,9 +98,10 @@ impl Identity {
         Ok(identity)
     }
 
-    /// The label as messages show it.
+    /// The label.
     pub(super) fn name(&self) -> String {
-        crate::terminal::harmless(String::from_utf8_lossy(&self.label).trim_end_matches('\0'))
+        let label = String::from_utf8_lossy(&self.label);
+        label.trim_end_matches('\0').to_owned()
     }
 
     /// A reference to it.

@@ -21,6 +21,7 @@ use crate::gate::allowed::Kind;
 use crate::gate::decision::{Outcome, Reason};
 use crate::gate::policy::Governed;
 use crate::gate::{Asked, Blobs, Deadline, Gate};
+use crate::terminal::harmless;
 
 /// What Envoy is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Denial {
 
     /// The body.
     pub(super) fn body(&self) -> String {
-        let error = json!({"code": self.code, "message": format!("linkgate: {}", self.message)});
+        let error = json!({"code": self.code, "message": harmless(&format!("linkgate: {}", self.message))});
         json!({ "errors": [error] }).to_string()
     }
 }

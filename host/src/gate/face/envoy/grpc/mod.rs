@@ -21,6 +21,7 @@ use self::message::{
 use super::{Check, Denial};
 use crate::gate::Gate;
 use crate::gate::face::Face;
+use crate::terminal::harmless;
 
 /// Bytes of a question. Envoy sends the client's headers along, and no body unless it is told to.
 const MESSAGE: usize = 256 << 10;
@@ -38,7 +39,7 @@ pub(in crate::gate::face) fn router() -> Router<Arc<Gate>> {
 
 async fn call(State(gate): State<Arc<Gate>>, Path(method): Path<String>, request: Request) -> Response<Body> {
     if method != "Check" {
-        return Status::unimplemented(format!("Authorization has no method `{method}`")).into_http();
+        return Status::unimplemented(format!("Authorization has no method `{}`", harmless(&method))).into_http();
     }
     let mut grpc = Grpc::new(ProstCodec::default()).max_decoding_message_size(MESSAGE);
     grpc.unary(Checking(gate), request).await
