@@ -4,7 +4,8 @@
     if not verdict:
         refuse(verdict.answer)
 
-A verdict is true if and only if it is an accept. Nothing that is asked makes `verify` raise: what cannot be judged is undecided.
+A verdict is true if and only if it is an accept. Nothing that is asked makes `verify` raise: what cannot be judged is undecided. What a
+signal's handler raises passes through.
 """
 
 from linkgate.request import Request

@@ -20,7 +20,7 @@ Check = Callable[[PublicKey, bytes, bytes], bool | None]
 
 `True` is believed: whoever answers is trusted with the verdict. `None` leaves it to the verifier, and is right in any doubt.
 `False` is only for those who accept exactly what the verifier accepts. What raises, or answers anything else, makes the
-verdict undecided. Signatures of ECDSA are in DER.
+verdict undecided. Signatures of ECDSA are in DER. It is called in a thread of its question, in a copy of the caller's context.
 """
 
 

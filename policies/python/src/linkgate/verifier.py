@@ -7,7 +7,11 @@ bytes of memory a byte, outside of any bound. The interface is `wit/core-module.
 import math
 import os
 import threading
+import time
 import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -27,7 +31,8 @@ from wasmtime import (
     WasmtimeError,
 )
 
-from linkgate.clock import TICK, Clock
+from linkgate.apart import Late, Lost, apart
+from linkgate.clock import Asked, clock
 from linkgate.request import Malformed, Request, to_json
 from linkgate.signatures import Check, PublicKey
 from linkgate.verdict import Verdict, malformed, stopped
@@ -69,15 +74,28 @@ class Verifier:
 
     def load(self) -> None:
         """Compiles the module now, in some 0.2 s, and not at the first question. `ModuleError` if it cannot be used."""
-        self._load()
+        try:
+            apart(lambda _: self._load())
+        except Lost as error:
+            raise ModuleError(f"the verifier's module cannot be loaded: {error}") from None
 
     def verify(self, request: Request | str | bytes, *, check: Check | None = None) -> Verdict:
         """Judges a request: a mapping, or its JSON text. `check` is asked about signatures; see `Check`.
 
-        Nothing that is asked makes it raise. The deadline does not interrupt `check`.
+        Nothing that is asked makes it raise. What a signal's handler raises passes through, at once: the question is then
+        ended without an answer, and the next one can be asked. `check`, and the request's own methods, are called in another
+        thread, in a copy of the caller's context.
         """
         try:
-            return self._ask(to_json(request), check)
+            return apart(lambda asked: self._answer(request, check, asked))
+        except Lost as error:
+            return stopped(str(error))
+        except Late:
+            return stopped(self._late())
+
+    def _answer(self, request: object, check: Check | None, asked: Asked) -> Verdict:
+        try:
+            return self._ask(to_json(request), check, asked)
         except Malformed as error:
             return malformed(str(error))
         except (_Stopped, ModuleError) as error:
@@ -91,69 +109,143 @@ class Verifier:
                 self._loaded = _Loaded(self._file)
             return self._loaded
 
-    def _ask(self, request: bytes, check: Check | None) -> Verdict:
+    def _ask(self, request: bytes, check: Check | None, asked: Asked) -> Verdict:
         loaded = self._load()
-        store = Store(loaded.engine)
-        try:
-            store.set_limits(memory_size=self._memory)
-            # The first tick may come at once.
-            store.set_epoch_deadline(math.ceil(self._deadline / TICK) + 1)
-            with loaded.clock:
-                question = _Question(store, loaded.module, check)
+        asked.ends = time.monotonic() + self._deadline
+        with loaded.engine() as engine, clock.watching(asked, engine.engine):
+            store = Store(engine.engine)
+            try:
+                store.set_limits(memory_size=self._memory)
+                # The clock counts on once.
+                store.set_epoch_deadline(1)
+                question = _Question(store, engine, check)
                 try:
                     text = question.answer(request)
                 finally:
                     if question.interrupted is not None:
                         raise question.interrupted
-            return Verdict.read(text)
-        except ValueError as error:
-            raise _Stopped(f"it gave no answer: {error}") from error
-        except (Trap, WasmtimeError) as error:
-            raise _Stopped(self._cause(error)) from error
-        finally:
-            # The instance goes with it, whatever has become of it.
-            store.close()
+                return Verdict.read(text)
+            except ValueError as error:
+                raise _Stopped(f"it gave no answer: {error}") from None
+            except (Trap, WasmtimeError) as error:
+                # Its frames hold it. The collector would free it some time, in the main thread.
+                error.__traceback__ = None
+                raise _Stopped(self._cause(error)) from None
+            finally:
+                # The instance goes with it, whatever has become of it.
+                with _unforked:
+                    store.close()
 
     def _cause(self, error: Trap | WasmtimeError) -> str:
         if isinstance(error, Trap) and error.trap_code == TrapCode.INTERRUPT:
-            return f"it did not end within {self._deadline:g} s"
+            return self._late()
         what = str(error).strip().splitlines()[-1].strip()
         return f"{what}, with at most {self._memory >> 20} MiB of memory"
 
+    def _late(self) -> str:
+        return f"it did not end within {self._deadline:g} s"
 
+
+class _Unforked:
+    """Held where the engine holds locks of its own: a fork waits, so that its child finds none locked by a thread that it has not."""
+
+    WAIT = 10.0
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._lock = threading.Lock()
+        self._forking = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def before(self) -> None:
+        self._forking = self._lock.acquire(timeout=self.WAIT)
+
+    def after_in_parent(self) -> None:
+        if self._forking:
+            self._forking = False
+            self._lock.release()
+
+
+_unforked = _Unforked()
 _verifiers: "weakref.WeakSet[Verifier]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # The child has the lock of a thread that it does not have.
+    # The child has the locks of threads that it does not have.
+    _unforked.reset()
     for verifier in list(_verifiers):
         verifier._loading = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_unforked.before, after_in_parent=_unforked.after_in_parent, after_in_child=_after_fork
+    )
+
+
+SILENT = (
+    '(module (func (export "signatures") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i64) i64.const 0))'
+)
+"""The import of those who have no check: it leaves all to the verifier, and is no function of Python's."""
+
+
+def _new_engine() -> Engine:
+    config = Config()
+    config.epoch_interruption = True
+    # A forked process does not have the threads that its parent compiled with, and would wait for them.
+    config.parallel_compilation = False
+    return Engine(config)
+
+
+class _Engine:
+    """An engine with the compiled modules, for one question at a time: so it can be stopped, and no other one with it."""
+
+    def __init__(self, verifier: bytes, silent: bytes) -> None:
+        with _unforked:
+            self.engine = _new_engine()
+            self.verifier = Module.deserialize(self.engine, verifier)
+            self.silent = Module.deserialize(self.engine, silent)
 
 
 class _Loaded:
     """The module, compiled. It is shared by all questions."""
 
+    KEPT = 8
+    """Engines that wait for a question: making another takes a millisecond, and some 2 MB each."""
+
     def __init__(self, file: str | os.PathLike[str] | None) -> None:
         code, name = _read(file)
-        config = Config()
-        config.epoch_interruption = True
-        # A forked process does not have the threads that its parent compiled with, and would wait for them.
-        config.parallel_compilation = False
-        self.engine = Engine(config)
+        with _unforked:
+            engine = _new_engine()
+            try:
+                module = Module(engine, code)
+            except WasmtimeError as error:
+                raise ModuleError(f"{name} cannot be compiled: {error}") from error
+            imports = [(item.module, item.name) for item in module.imports]
+            if imports != [("linkgate", "signatures")]:
+                raise ModuleError(
+                    f"{name} is another module than the verifier: it does not import just linkgate.signatures"
+                )
+            self._modules = bytes(module.serialize()), bytes(Module(engine, SILENT).serialize())
+        self._idle: deque[_Engine] = deque(maxlen=self.KEPT)
+
+    @contextmanager
+    def engine(self) -> Iterator[_Engine]:
         try:
-            self.module = Module(self.engine, code)
-        except WasmtimeError as error:
-            raise ModuleError(f"{name} cannot be compiled: {error}") from error
-        imports = [(item.module, item.name) for item in self.module.imports]
-        if imports != [("linkgate", "signatures")]:
-            raise ModuleError(
-                f"{name} is another module than the verifier: it does not import just linkgate.signatures"
-            )
-        self.clock = Clock(self.engine)
+            engine = self._idle.pop()
+        except IndexError:
+            engine = _Engine(*self._modules)
+        try:
+            yield engine
+        finally:
+            self._idle.append(engine)
 
 
 def _read(file: str | os.PathLike[str] | None) -> tuple[bytes, str]:
@@ -177,14 +269,18 @@ def _read(file: str | os.PathLike[str] | None) -> tuple[bytes, str]:
 class _Question:
     """One instance, for one question."""
 
-    def __init__(self, store: Store, module: Module, check: Check | None) -> None:
+    def __init__(self, store: Store, engine: _Engine, check: Check | None) -> None:
         self._store = store
         self._check = check
         self.interrupted: BaseException | None = None
-        # A type belongs to the first engine that has seen it, and another one would end the process over it.
-        asked = FuncType([ValType.i32()] * 8, [ValType.i64()])
-        signatures = Func(store, asked, self._signatures, access_caller=True)
-        self._exports = Instance(store, module, [signatures]).exports(store)
+        with _unforked:
+            if check is None:
+                signatures = Instance(store, engine.silent, []).exports(store)["signatures"]
+            else:
+                # A type belongs to the first engine that has seen it, and another one would end the process over it.
+                asked = FuncType([ValType.i32()] * 8, [ValType.i64()])
+                signatures = Func(store, asked, self._signatures, access_caller=True)
+            self._exports = Instance(store, engine.verifier, [signatures]).exports(store)
 
     def answer(self, request: bytes) -> str:
         """Asks, and copies the answer out."""
@@ -214,8 +310,7 @@ class _Question:
     def _signatures(self, caller: Caller, *lent: int) -> int:
         """The import: nothing that it asks may raise into the engine."""
         try:
-            if self._check is None:
-                return NOT_HANDLED
+            assert self._check is not None
             memory = caller["memory"]
             assert isinstance(memory, Memory)
             scheme, spki, message, signature = (
