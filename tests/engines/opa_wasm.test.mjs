@@ -64,6 +64,9 @@ async function inTime(policy, question) {
   }
 }
 
+/** Its members, whose objects have no prototype, as others have them. */
+const plain = (value) => JSON.parse(JSON.stringify(value));
+
 async function using(options, use) {
   const policy = await Policy.load({ ...files, data, ...options });
   try {
@@ -87,7 +90,7 @@ after(() => rmSync(folder, { recursive: true }));
 for (const signatures of ['native', 'pure']) {
   test(`a good chain is allowed, others are not: ${signatures}`, () =>
     using({ signatures }, async (policy) => {
-      assert.deepEqual(await policy.evaluate(input(good)), { allowed: true, reasons: [] });
+      assert.deepEqual(plain(await policy.evaluate(input(good))), { allowed: true, reasons: [] });
       const said = await policy.evaluate(input(bad));
       assert.equal(said.allowed, false);
       assert.match(said.reasons[0], /sha256:/);
@@ -107,7 +110,7 @@ test('the whole answer arrives', () =>
   using({ policy: path('own.wasm') }, async (policy) => {
     const verifier = await Verifier.load(readFileSync(files.verifier));
     for (const one of [good, bad]) {
-      assert.deepEqual(await policy.evaluate(one), JSON.parse(verifier.verify(JSON.stringify(one))));
+      assert.deepEqual(plain(await policy.evaluate(one)), JSON.parse(verifier.verify(JSON.stringify(one))));
     }
     const many = { ...good, documents: Array.from({ length: 10001 }, (_, i) => ({ name: `${i}`, text: '' })) };
     assert.equal((await policy.evaluate(many)).code, 'limit-exceeded');
@@ -126,6 +129,153 @@ test('a deadline ends the evaluation, and the next one is answered', () =>
     assert.ok(performance.now() - begin < 5000);
     assert.equal(((await next) ?? (await inTime(policy, input(good)))).allowed, true);
   }));
+
+test('the deadline begins when the worker is ready', async () => {
+  // Far shorter than it takes to start one. Whoever had it begin earlier would answer nothing, ever.
+  await using({ deadline: 60 }, async (policy) => assert.equal((await inTime(policy, input(good))).allowed, true));
+});
+
+test('no worker is ended before it has loaded its modules', async () => {
+  const { Worker } = await import('node:worker_threads');
+  const { terminate, emit } = Worker.prototype;
+  // What a worker says first, it says when its modules are loaded.
+  const loaded = new WeakSet();
+  const ended = [];
+  Worker.prototype.terminate = function () {
+    ended.push(loaded.has(this));
+    return terminate.call(this);
+  };
+  Worker.prototype.emit = function (event, ...rest) {
+    if (event === 'message') {
+      loaded.add(this);
+    }
+    return emit.call(this, event, ...rest);
+  };
+  try {
+    for (const deadline of [1, 5, 20]) {
+      await using({ deadline }, (policy) => policy.evaluate(input(costly(good))));
+    }
+  } finally {
+    Object.assign(Worker.prototype, { terminate, emit });
+  }
+  assert.deepEqual(ended, [true, true, true]);
+});
+
+test('an input is judged as it was when it was handed over', () =>
+  using({}, async (policy) => {
+    const [first, second] = [input(good), input(bad)];
+    const said = [policy.evaluate(first), policy.evaluate(second)];
+    // The first one's worker starts, and the second one waits for its turn.
+    Object.assign(second, first);
+    first.links = [];
+    assert.deepEqual((await Promise.all(said)).map(({ allowed }) => allowed), [true, false]);
+  }));
+
+/** Runs something while every object seems to have such a member. */
+async function polluted(members, use) {
+  for (const [name, value] of Object.entries(members)) {
+    Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true });
+  }
+  try {
+    return await use();
+  } finally {
+    for (const name of Object.keys(members)) {
+      delete Object.prototype[name];
+    }
+  }
+}
+
+test('nothing is taken from a prototype', async () => {
+  const yes = { allowed: true, reasons: [] };
+  const wrong = {
+    // Answers and what they are made of.
+    whole: true,
+    result: yes,
+    allowed: true,
+    decision: 'accept',
+    // Settings: of the policy, the verifier, the worker and of Node's cryptography.
+    check: () => 'valid',
+    memory: 1,
+    signatures: 'pure',
+    deadline: 1,
+    policyOfLinkgate: { rego: 1 },
+    eval: true,
+    execArgv: ['--no-such-flag'],
+    stdin: true,
+    padding: 77,
+    saltLength: 1,
+    dsaEncoding: 'ieee-p1363',
+    passphrase: 1,
+  };
+  const core = readFileSync(files.verifier);
+  const unlimited = JSON.stringify(good);
+  await polluted(wrong, async () => {
+    await using({}, async (policy) => {
+      assert.equal((await policy.evaluate(input(good))).allowed, true);
+      assert.equal((await policy.evaluate(input(bad))).allowed, false);
+      assert.equal(await policy.evaluate(() => 1), undefined);
+    });
+    // One that says nothing of what the caller asks for, and one that is late.
+    await using({ policy: path('own.wasm') }, async (policy) => assert.equal((await policy.evaluate(good)).allowed, undefined));
+    await using({ deadline: 30, signatures: 'pure' }, async (policy) => assert.equal(await policy.evaluate(input(costly(good))), undefined));
+    for (const options of [undefined, {}, { memory: 64 << 20 }, { check: undefined }]) {
+      const verifier = await Verifier.load(core, options);
+      assert.equal(JSON.parse(verifier.verify(unlimited)).decision, 'accept');
+      assert.equal(JSON.parse(verifier.verify(JSON.stringify(bad))).decision, 'reject');
+      assert.equal(JSON.parse(new Verifier(verifier.module).verify(JSON.stringify(bad))).decision, 'reject');
+    }
+  });
+  // Whose keys own the layout is not a prototype's to say.
+  await polluted({ data }, () =>
+    using({ data: undefined }, async (policy) => assert.equal((await policy.evaluate(input(good))).allowed, false)),
+  );
+  // A module that answers without a decision gave none.
+  await polluted({ decision: 'accept' }, async () => {
+    const verifier = await Verifier.load(answering('{}'));
+    assert.equal(JSON.parse(verifier.verify('{}')).code, 'verifier-stopped');
+  });
+});
+
+/** A module that answers every question with the same short text. */
+function answering(text) {
+  const bytes = [...new TextEncoder().encode(text)];
+  const section = (id, ...content) => [id, content.length, ...content];
+  const name = (word) => [word.length, ...new TextEncoder().encode(word)];
+  const [i32, i64] = [0x7f, 0x7e];
+  return Uint8Array.from([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    ...section(1, 4, ...[0x60, 8, ...Array(8).fill(i32), 1, i64], ...[0x60, 0, 1, i32], ...[0x60, 1, i32, 1, i32], ...[0x60, 2, i32, i32, 1, i64]),
+    ...section(2, 1, ...name('linkgate'), ...name('signatures'), 0, 0),
+    ...section(3, 3, 1, 2, 3),
+    ...section(5, 1, 1, 1, 2),
+    ...section(7, 4, ...name('memory'), 2, 0, ...name('abi_version'), 0, 1, ...name('alloc'), 0, 2, ...name('verify'), 0, 3),
+    // 1; the place 16; the text's length with the place 0, which is where it lies.
+    ...section(10, 3, ...[4, 0, 0x41, 1, 0x0b], ...[4, 0, 0x41, 16, 0x0b], ...[4, 0, 0x42, bytes.length, 0x0b]),
+    ...section(11, 1, 0, 0x41, 0, 0x0b, bytes.length, ...bytes),
+  ]);
+}
+
+test('half a character is not asked about as another one', async () => {
+  const verifier = await Verifier.load(readFileSync(files.verifier));
+  const text = JSON.stringify({ ...good, parameters: { a: 'x' } });
+  for (const half of [text.replace('"x"', '"\ud800"'), text.replace('"x"', '"\udc00x"')]) {
+    assert.notEqual(half, text);
+    assert.equal(JSON.parse(verifier.verify(half)).code, 'request-malformed');
+  }
+  for (const none of [undefined, null, 1, {}, new TextEncoder().encode(text)]) {
+    assert.equal(JSON.parse(verifier.verify(none)).code, 'request-malformed');
+  }
+});
+
+test('settings that mean nothing are errors', async () => {
+  const core = readFileSync(files.verifier);
+  for (const options of [{ memory: '1' }, { memory: NaN }, { memory: 1n }, { memory: 2 ** 33 }, { check: 'native' }, { check: null }]) {
+    await assert.rejects(Verifier.load(core, options), /it takes/);
+  }
+  for (const deadline of [0, -1, NaN, Infinity, 2 ** 31, '1']) {
+    await assert.rejects(Policy.load({ ...files, data, deadline }), /deadline is `.*`: it takes/);
+  }
+});
 
 test('the memory is bounded, and a trapped instance is not asked again', async () => {
   const verifier = await Verifier.load(readFileSync(files.verifier), { memory: 24 << 20, check: native });

@@ -12,6 +12,17 @@ const INTERFACE = 1;
 
 const PAGE = 64 * 1024;
 
+const MEMORY = 256 * 1024 * 1024;
+
+/**
+ * A setting that somebody gave, else another. Only what the object has itself was given: what stands on a prototype, which one
+ * careless merge of objects elsewhere in the program writes to, is nobody's word.
+ */
+export function given(settings, name, otherwise) {
+  const value = settings != null && Object.hasOwn(settings, name) ? settings[name] : undefined;
+  return value === undefined ? otherwise : value;
+}
+
 export class Verifier {
   #module;
   #check;
@@ -22,7 +33,8 @@ export class Verifier {
    * checks signatures: `native`, which is Node's own cryptography; `pure`, which leaves all of it to the module; or one's
    * own, which is trusted with the verdict.
    */
-  static async load(bytes, { memory = 256 * 1024 * 1024, check = native } = {}) {
+  static async load(bytes, options) {
+    const { memory, check } = settings(options);
     let module;
     try {
       module = await WebAssembly.compile(bounded(new Uint8Array(bytes), Math.floor(memory / PAGE)));
@@ -32,11 +44,12 @@ export class Verifier {
         { cause },
       );
     }
-    return new Verifier(module, { memory, check });
+    return new Verifier(module, { __proto__: null, memory, check });
   }
 
   /** A verifier of a module that `load` compiled: `module` can be sent to a worker. */
-  constructor(module, { memory = 256 * 1024 * 1024, check = native } = {}) {
+  constructor(module, options) {
+    const { memory, check } = settings(options);
     this.#module = module;
     this.#check = check;
     this.#memory = memory;
@@ -52,6 +65,11 @@ export class Verifier {
 
   /** Answers a request, JSON to JSON. It does not throw: what goes wrong is undecided, which refuses as well. */
   verify(request) {
+    // The encoder would write another character for half of one, and ask about what nobody said.
+    if (typeof request !== 'string' || !request.isWellFormed()) {
+      const what = typeof request === 'string' ? 'half a surrogate pair in a string' : 'expected its JSON text';
+      return refused('request-malformed', `the request is not of the documented form: ${what}`);
+    }
     try {
       // A fresh instance: nothing of one question is there for the next, and one that trapped is never asked again.
       const { memory, alloc, verify } = this.#instance();
@@ -59,7 +77,7 @@ export class Verifier {
       const returned = BigInt.asUintN(64, verify(place, length));
       const answer = new Uint8Array(memory.buffer, Number(returned >> 32n), Number(returned & 0xffffffffn));
       const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(answer);
-      if (!['accept', 'reject', 'undecided'].includes(JSON.parse(text).decision)) {
+      if (!['accept', 'reject', 'undecided'].includes(given(JSON.parse(text), 'decision'))) {
         return stopped('it gave no answer');
       }
       return text;
@@ -101,10 +119,23 @@ export class Verifier {
   }
 }
 
+function settings(options) {
+  const [memory, check] = [given(options, 'memory', MEMORY), given(options, 'check', native)];
+  if (typeof memory !== 'number' || !(memory >= PAGE && memory <= 2 ** 32)) {
+    throw new Error(`memory is ${told(memory)}: it takes a number of bytes, from ${PAGE} to ${2 ** 32}`);
+  }
+  if (typeof check !== 'function') {
+    throw new Error(`check is ${told(check)}: it takes a function`);
+  }
+  return { memory, check };
+}
+
 /** The answer where the verifier gave none. Hosts of every language answer in this form. */
 export function stopped(why) {
-  const code = 'verifier-stopped';
-  const message = `the verifier was stopped: ${why}`;
+  return refused('verifier-stopped', `the verifier was stopped: ${why}`);
+}
+
+function refused(code, message) {
   const reasons = [{ code, at: [], message }];
   return JSON.stringify({ decision: 'undecided', code, at: [], limit: null, message, reasons, warnings: [], steps: [] });
 }
@@ -120,7 +151,7 @@ export function pure() {
  */
 export function native(scheme, spki, message, signature) {
   try {
-    return holds(scheme, createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }), message, signature)
+    return holds(scheme, createPublicKey(bare({ key: Buffer.from(spki), format: 'der', type: 'spki' })), message, signature)
       ? 'valid'
       : 'not-handled';
   } catch {
@@ -137,7 +168,7 @@ const CURVES = {
 function holds(scheme, key, message, signature) {
   const type = key.asymmetricKeyType;
   if (scheme === 'ed25519') {
-    return type === 'ed25519' && verify(null, message, key, signature);
+    return type === 'ed25519' && verify(null, message, bare({ key }), signature);
   }
   if (Object.hasOwn(CURVES, scheme)) {
     const [curve, hash] = CURVES[scheme];
@@ -145,7 +176,7 @@ function holds(scheme, key, message, signature) {
     return (
       type === 'ec' &&
       key.asymmetricKeyDetails.namedCurve === curve &&
-      verify(hash, message, { key, dsaEncoding: 'der' }, signature)
+      verify(hash, message, bare({ key, dsaEncoding: 'der' }), signature)
     );
   }
   const rsa = /^(rsassa-pss|rsa-pkcs1v15)-(sha256|sha384|sha512)$/.exec(scheme);
@@ -157,7 +188,12 @@ function holds(scheme, key, message, signature) {
       ? // The schemes do not say how long the salt is.
         { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO }
       : { padding: constants.RSA_PKCS1_PADDING };
-  return verify(rsa[2], message, { key, ...padding }, signature);
+  return verify(rsa[2], message, bare({ key, ...padding }), signature);
+}
+
+/** Without a prototype, on which Node would look for the settings that are not given. */
+function bare(settings) {
+  return { __proto__: null, ...settings };
 }
 
 /** Writes bytes where the module made room for them. */
