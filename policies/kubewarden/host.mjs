@@ -9,7 +9,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 
-import { bounded } from '../opa/wasm/verifier.mjs';
+import { bounded, given } from '../opa/wasm/verifier.mjs';
 
 const PAGE = 65536;
 /** WASI preview 1: the clock's number, and what is said where there is no such clock. */
@@ -72,11 +72,15 @@ export class Policy {
   #deadline;
   #clock;
 
-  /** `clock` is the number of milliseconds since 1970 to judge at, if that is not now. */
-  constructor(bytes, { memory = 256 * 1024 * 1024, deadline = 2000, clock } = {}) {
+  /**
+   * `memory` is the most bytes of a call, `deadline` the milliseconds that it may compute, and `clock` the number of milliseconds
+   * since 1970 to judge at, if that is not now.
+   */
+  constructor(bytes, settings) {
+    const memory = given(settings, 'memory', 256 * 1024 * 1024);
     this.#module = new WebAssembly.Module(bounded(new Uint8Array(bytes), Math.floor(memory / PAGE)));
-    this.#deadline = deadline;
-    this.#clock = clock;
+    this.#deadline = given(settings, 'deadline', 2000);
+    this.#clock = given(settings, 'clock');
   }
 
   /** What the policy says about its settings: `{valid, message}`. */
@@ -92,7 +96,8 @@ export class Policy {
   async validate(request, settings) {
     try {
       const answer = JSON.parse(await this.#call('validate', JSON.stringify({ request, settings })));
-      if (typeof answer?.accepted !== 'boolean') {
+      // Its own: what stands on a prototype is no answer.
+      if (typeof given(answer, 'accepted') !== 'boolean') {
         throw new Error('the policy gave no answer');
       }
       return answer;
@@ -106,14 +111,23 @@ export class Policy {
   }
 
   #call(operation, message) {
-    const data = { call: { module: this.#module, operation, message, clock: this.#clock } };
-    const worker = new Worker(new URL(import.meta.url), { workerData: data });
+    const workerData = { call: { module: this.#module, operation, message, clock: this.#clock } };
+    const worker = new Worker(new URL(import.meta.url), { __proto__: null, workerData });
     return new Promise((resolve, reject) => {
-      const late = setTimeout(() => {
-        reject(new Error(`the policy did not end within ${this.#deadline} ms`));
-        worker.terminate();
-      }, this.#deadline);
-      worker.once('message', ({ answer, error }) => (error === undefined ? resolve(answer) : reject(new Error(error))));
+      let late;
+      worker.on('message', (said) => {
+        if (said === 'ready') {
+          // Its modules are loaded: before that it is not to be ended, and spends nobody's time.
+          late = setTimeout(() => {
+            reject(new Error(`the policy did not end within ${this.#deadline} ms`));
+            worker.terminate();
+          }, this.#deadline);
+        } else if (Object.hasOwn(said, 'answer')) {
+          resolve(said.answer);
+        } else {
+          reject(new Error(said.error));
+        }
+      });
       worker.once('error', reject);
       worker.once('exit', () => {
         clearTimeout(late);
@@ -133,13 +147,15 @@ async function main([file, review, settings]) {
   const [asked, set] = [read(review), read(settings)];
   const found = await policy.validateSettings(set);
   console.log('settings:', JSON.stringify(found));
-  const answer = await policy.validate(asked.request ?? asked, set);
+  const answer = await policy.validate(given(asked, 'request') ?? asked, set);
   console.log('answer:', JSON.stringify(answer));
-  return found.valid === true && answer.accepted === true ? 0 : 1;
+  return given(found, 'valid') === true && given(answer, 'accepted') === true ? 0 : 1;
 }
 
-if (!isMainThread && workerData?.call) {
-  const { module, operation, message, clock } = workerData.call;
+const asked = isMainThread ? undefined : given(workerData, 'call');
+if (asked !== undefined) {
+  const { module, operation, message, clock } = asked;
+  parentPort.postMessage('ready');
   try {
     parentPort.postMessage({ answer: call(module, operation, message, clock === undefined ? undefined : () => clock) });
   } catch (error) {

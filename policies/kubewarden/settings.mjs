@@ -37,7 +37,7 @@ try {
     name: values.name,
     images: values.images,
     subject: values.subject,
-    keys: Object.assign({}, ...values.keys.map((file) => JSON.parse(read(file)))),
+    keys: Object.fromEntries(values.keys.flatMap((file) => Object.entries(JSON.parse(read(file))))),
     layout: read(values.layout),
     links: Object.fromEntries(links),
   };

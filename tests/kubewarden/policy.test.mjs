@@ -67,6 +67,23 @@ test('an image that the chain made is let in', async () => {
   await accepted(review(pod()));
 });
 
+test('nothing is taken from a prototype, and the deadline begins when the policy is loaded', async () => {
+  const members = { accepted: true, answer: '{"accepted":true}', error: 'x', memory: 1, deadline: 1, clock: 0, call: {}, eval: true, execArgv: ['--no'] };
+  for (const [name, value] of Object.entries(members)) {
+    Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true });
+  }
+  try {
+    const own = new Policy(module);
+    assert.equal((await own.validate(review(pod(good)), settings)).accepted, true);
+    assert.equal((await own.validate(review(pod(`registry.example/web/app@${other}`)), settings)).accepted, false);
+    assert.equal((await new Policy(module, { deadline: 40 }).validate(null, settings)).accepted, false);
+  } finally {
+    for (const name of Object.keys(members)) {
+      delete Object.prototype[name];
+    }
+  }
+});
+
 test('anything else is refused, and why', async () => {
   await refused(review(pod(`registry.example/web/app@${other}`)), settings, /^linkgate: registry\.example\/web\/app@sha256:.*: policy `web`: reject: /);
   await refused(review(pod('registry.example/web/app:1.0')), settings, /is named by a tag, .*: name it by digest/);
