@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } 
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { Worker } from "node:worker_threads";
 import { makeChain, requestOf, tamper } from "./chain.mjs";
 import { built, target } from "./site.mjs";
 
@@ -144,6 +145,119 @@ test("a deadline ends the worker, and the next question is answered", bounded, a
   undecided(await verifyWithin(good.text, { check: () => true }), "verifier-stopped");
   undecided(await verifyWithin(costly(16), { memory: 8 << 20 }), "verifier-stopped");
   assert.equal((await verifyWithin(good.text)).json, good.native);
+});
+
+/** A copy of the package, which has no worker yet. */
+function copy(name) {
+  const folder = join(target, "spoilt", name);
+  rmSync(folder, { recursive: true, force: true });
+  cpSync(built, folder, { recursive: true });
+  return load(folder);
+}
+
+test("the deadline begins when the worker is ready, and none is ended before", bounded, async () => {
+  const { terminate, emit } = Worker.prototype;
+  // What a worker says first, it says when it has loaded the verifier.
+  const loaded = new WeakSet();
+  const ended = [];
+  Worker.prototype.terminate = function () {
+    ended.push(loaded.has(this));
+    return terminate.call(this);
+  };
+  Worker.prototype.emit = function (event, ...rest) {
+    if (event === "message") loaded.add(this);
+    return emit.call(this, event, ...rest);
+  };
+  try {
+    const fresh = await copy("fresh");
+    for (const milliseconds of [0, 1, 5]) undecided(await fresh.verifyWithin(costly(30), { milliseconds }), "verifier-stopped", /longer than/);
+    // Shorter than it takes to start one; on a busy machine it may be too short for an answer, but not each time.
+    let said;
+    for (let turn = 0; turn < 100 && said?.outcome !== "accept"; turn += 1) said = await fresh.verifyWithin(good.text, { milliseconds: 30 });
+    assert.equal(said.json, good.native);
+  } finally {
+    Object.assign(Worker.prototype, { terminate, emit });
+  }
+  assert.ok(ended.length >= 3 && ended.every(Boolean));
+});
+
+test("a request is judged as it was when it was handed over", bounded, async () => {
+  const request = JSON.parse(bad.text);
+  const fresh = await copy("handed-over");
+  const said = fresh.verifyWithin(request);
+  request.documents = JSON.parse(good.text).documents;
+  assert.equal((await said).outcome, "reject");
+  // The one who checks signatures may write to what it is shown.
+  const check = (key, message, signature) => void [key.spki, message, signature].forEach((bytes) => bytes.fill(7));
+  assert.equal(verify(bad.text, { check }).json, bad.native);
+  assert.equal(verify(good.text, { check }).json, good.native);
+  const contents = new Uint8Array(new SharedArrayBuffer(8));
+  undecided(verify({ ...JSON.parse(good.text), layout: { bytes: contents } }), "layout-malformed");
+});
+
+/** Runs something while every object of a kind seems to have such members. */
+async function polluted(prototype, members, use) {
+  const descriptor = (value) => (typeof value === "object" && value !== null && "get" in value ? value : { value, writable: true });
+  for (const [name, value] of Object.entries(members)) Object.defineProperty(prototype, name, { __proto__: null, configurable: true, ...descriptor(value) });
+  try {
+    return await use();
+  } finally {
+    for (const name of Object.keys(members)) delete prototype[name];
+  }
+}
+
+test("nothing is taken from a prototype", bounded, async () => {
+  const request = JSON.parse(good.text);
+  const { trust, now } = request;
+  const members = {
+    // Options, and those of what is used here.
+    check: () => true, memory: 65_536, milliseconds: 0, eval: true, execArgv: ["--no-such-flag"], method: "POST", body: "x",
+    // A request, and what a worker says.
+    strict: true, options: { strict: true }, subjects: [{ digests: { sha256: "0".repeat(64) } }], now: 0, signed_by: trust.signed_by, asserted: [], documents: [], keyid: "x", bytes: new Uint8Array(), base64: "", at: ["x"],
+    outcome: "accept", decision: "accept", answer: { code: "verifier-stopped" }, code: "verifier-stopped", worker: {}, why: {}, limit: "x", document: "x", payload: {},
+  };
+  await polluted(Object.prototype, members, async () => {
+    for (const judge of [verify, verifyWithin]) {
+      for (const given of [good, bad]) {
+        assert.equal((await judge(given.text)).json, given.native);
+        assert.equal((await judge(JSON.parse(given.text), {})).json, given.native);
+      }
+      undecided(await judge({ ...request, trust: {} }), "request-malformed", /exactly one/);
+    }
+    const nothing = verify("{}").json;
+    assert.ok(!nothing.includes('"x"') && nothing.includes('"limit":null'), nothing);
+    for (const name of ["now", "trust", "layout"]) undecided(verify({ ...request, [name]: undefined }), "request-malformed");
+  });
+  await polluted(Object.prototype, { trust, now }, () => {
+    for (const name of ["now", "trust"]) {
+      const { [name]: gone, ...rest } = request;
+      undecided(verify(rest), "request-malformed");
+      assert.notEqual(gone, undefined);
+    }
+  });
+  // A hole in a list is nothing: neither an owner's key nor a document.
+  await polluted(Array.prototype, { 0: trust.signed_by[0] }, () => undecided(verify({ ...request, trust: { signed_by: new Array(1) } }), "request-malformed"));
+  await polluted(Array.prototype, { 0: request.documents[0] }, () => undecided(verify({ ...request, documents: [, request.documents[1]] }), "request-malformed"));
+});
+
+test("objects that change while they are read are read once", bounded, () => {
+  const request = JSON.parse(bad.text);
+  const better = JSON.parse(good.text);
+  let turn = 0;
+  const documents = new Proxy(request.documents, { get: (own, name) => (name === "length" ? own.length : Reflect.get(turn++ % 2 ? better.documents : own, name)) });
+  const said = verify({ ...request, documents });
+  assert.ok(turn <= request.documents.length, "an item was read twice");
+  assert.notEqual(said.outcome, undefined);
+  const forever = new Proxy([], { get: (_, name) => (name === "length" ? 2 ** 53 : {}) });
+  undecided(verify({ ...request, documents: forever }), "request-malformed");
+  class Longer extends Uint8Array {
+    get length() {
+      return 2 ** 40;
+    }
+  }
+  undecided(verify({ ...request, layout: { bytes: new Longer(3) } }), "layout-malformed");
+  const later = { ...better, get documents() { throw new RangeError("Maximum call stack size exceeded"); } };
+  undecided(verify(later), "request-malformed");
 });
 
 test("a module that is cut off or gone makes everything undecided", bounded, async () => {

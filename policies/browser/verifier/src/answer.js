@@ -53,7 +53,8 @@ export function undecided(given) {
 
 /** An undecided answer of the host's own. */
 export function refused(code, message) {
-  return undecided({ code, at: [], message, reasons: [{ code, at: [], message }], warnings: [], steps: [] });
+  const first = { __proto__: null, code, at: [], message };
+  return undecided({ __proto__: null, ...first, reasons: [first], warnings: [], steps: [] });
 }
 
 /** The verifier did not come to an end. */

@@ -6,6 +6,9 @@ import { question as converted } from "./question.js";
 /** The costliest request that the verifier's own limits admit takes less. */
 const MILLISECONDS = 60_000;
 
+/** How long a worker may take to load the verifier. */
+const START = 60_000;
+
 /** What timers can count. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -16,49 +19,60 @@ const idle = [];
 /** Starts a worker for the next question ahead of time; true once it is ready. */
 export async function prepare() {
   if (idle.length > 0) return true;
-  const worker = await start().catch(() => undefined);
-  if (!worker) return false;
-  const ready = await answerOf(worker, undefined, MILLISECONDS, MILLISECONDS);
-  if (ready !== "ready") worker.terminate();
-  else keep(worker);
-  return ready === "ready";
+  const [worker] = await ready();
+  if (worker) keep(worker);
+  return worker !== undefined;
 }
 
-/** The answer of a worker, or undecided at the deadline. */
+/** The answer of a worker, or undecided at the deadline, which begins when the worker is ready. */
 export async function within(request, { milliseconds = MILLISECONDS, memory }) {
   if (typeof milliseconds !== "number" || !(milliseconds >= 0)) return stopped("`milliseconds` must be a number, 0 or more");
-  const end = performance.now() + Math.min(milliseconds, LONGEST);
-  let worker;
+  let question = request;
+  if (typeof request !== "string") {
+    // Read here, and before anything is waited for: a worker gets copies, and getters, proxies and functions have none.
+    try {
+      question = converted(request);
+    } catch (error) {
+      return malformed(reason(error));
+    }
+  }
+  const waiting = idle.pop();
+  const [worker, why] = waiting ? [waiting, undefined] : await ready();
+  if (!worker) return why;
+  worker.hold();
   let judged;
   try {
-    worker = idle.pop();
-    if (!worker) {
-      worker = await start();
-      const ready = await answerOf(worker, undefined, end - performance.now(), milliseconds);
-      if (ready !== "ready") return ready;
-    }
-    worker.hold();
-    let question = request;
-    if (typeof request !== "string") {
-      // Read here: a worker gets copies, and getters, proxies and functions have none.
-      try {
-        question = converted(request);
-      } catch (error) {
-        judged = malformed(reason(error));
-        return judged;
-      }
-    }
-    judged = await answerOf(worker, { question, memory }, end - performance.now(), milliseconds);
+    judged = await answerOf(worker, { question, memory }, Math.min(milliseconds, LONGEST), milliseconds);
     return judged;
   } catch (error) {
     return stopped(reason(error));
   } finally {
     // Only one that gave an answer of its own, and did not trap, is asked again.
-    if (worker) {
-      if (judged && judged.answer.code !== "verifier-stopped") keep(worker);
-      else worker.terminate();
-    }
+    if (!judged || (judged.outcome === "undecided" && judged.answer.code === "verifier-stopped")) worker.terminate();
+    else keep(worker);
   }
+}
+
+/** A worker that has loaded the verifier, or why there is none. One that is late is kept for the next question. */
+async function ready() {
+  let worker;
+  try {
+    worker = await start();
+  } catch (error) {
+    return [undefined, stopped(reason(error))];
+  }
+  return new Promise((resolve) => {
+    // It is not ended while it loads its modules, which not every engine survives.
+    const late = setTimeout(() => {
+      worker.release();
+      worker.listen((said) => said === "ready" && keep(worker));
+      resolve([undefined, stopped(`its worker was not ready within ${START} ms`)]);
+    }, START);
+    worker.listen((said) => {
+      clearTimeout(late);
+      resolve(said === "ready" ? [worker, undefined] : [undefined, said]);
+    });
+  });
 }
 
 function keep(worker) {
@@ -67,17 +81,15 @@ function keep(worker) {
   idle.push(worker);
 }
 
-/** What a worker says next, to a message if there is one. */
+/** What a worker says to a message, or undecided when the time is over. */
 function answerOf(worker, message, left, milliseconds) {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      resolve(stopped(`it took longer than ${milliseconds} ms`));
-    }, Math.max(0, left));
+    const timer = setTimeout(() => resolve(stopped(`it took longer than ${milliseconds} ms`)), left);
     worker.listen((said) => {
       clearTimeout(timer);
       resolve(said);
     });
-    if (message) worker.post(message);
+    worker.post(message);
   });
 }
 
@@ -88,7 +100,7 @@ async function start() {
 
 async function inNode(url) {
   const { Worker } = await import("node:worker_threads");
-  const worker = new Worker(url, { stdin: false });
+  const worker = new Worker(url, { __proto__: null, stdin: false });
   let listener;
   const say = (said) => {
     const last = listener;
@@ -114,7 +126,7 @@ async function inNode(url) {
 }
 
 function inBrowser(url) {
-  const worker = new Worker(url, { type: "module" });
+  const worker = new Worker(url, { __proto__: null, type: "module" });
   let listener;
   const say = (said) => {
     const last = listener;

@@ -161,7 +161,7 @@ export interface VerifyOptions {
 }
 
 export interface DeadlineOptions {
-  /** 60,000 if it is not given. */
+  /** Counted from when the worker is ready; 60,000 if it is not given. */
   milliseconds?: number;
   /** The most bytes of the verifier's memory; 2 GiB if it is not given. */
   memory?: number;

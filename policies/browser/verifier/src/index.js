@@ -18,9 +18,9 @@ export function plan(request, options) {
 /** Judges a request in a worker, which is stopped at the deadline. The promise is never rejected. */
 export async function verifyWithin(request, options) {
   try {
-    const { milliseconds, memory, check } = { ...options };
+    const { milliseconds, memory, check } = given(options);
     if (check !== undefined) return stopped("`check` cannot be handed to a worker: use `verify`, or leave it out");
-    return await within(request, { milliseconds, memory });
+    return await within(request, { __proto__: null, milliseconds, memory });
   } catch (error) {
     return stopped(reason(error));
   }
@@ -28,11 +28,16 @@ export async function verifyWithin(request, options) {
 
 export { prepare } from "./deadline.js";
 
+/** Options that the object has itself: what stands on a prototype was written there by who knows whom. */
+function given(options) {
+  return { __proto__: null, ...options };
+}
+
 function asked(name, request, options) {
   let converted;
   let bounds;
   try {
-    const { check, memory } = { ...options };
+    const { check, memory } = given(options);
     if (check !== undefined && check !== null && typeof check !== "function") return stopped("`check` must be a function");
     bounds = { check, memory };
   } catch (error) {

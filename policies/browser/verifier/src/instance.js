@@ -34,7 +34,7 @@ async function bytesOf(url) {
     const { readFile } = await import("node:fs/promises");
     return new Uint8Array(await readFile(url));
   }
-  const response = await fetch(url, { credentials: "same-origin" });
+  const response = await fetch(url, { __proto__: null, credentials: "same-origin" });
   if (!response.ok) throw new Error(`${url}: status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }

@@ -124,7 +124,8 @@ function list(place, value, convert) {
   const length = value.length;
   if (!(length <= ITEMS)) fail(place, `more than ${ITEMS} items`);
   const items = [];
-  for (let at = 0; at < length; at += 1) items.push(convert(`${place}[${at}]`, value[at]));
+  // An item that is missing is nothing, and not what the arrays' prototype has in its place.
+  for (let at = 0; at < length; at += 1) items.push(convert(`${place}[${at}]`, Object.hasOwn(value, at) ? value[at] : undefined));
   return items;
 }
 
