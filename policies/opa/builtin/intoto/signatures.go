@@ -29,8 +29,9 @@ const (
 type Signatures interface {
 	// Check judges the signature of a key, a SubjectPublicKeyInfo in DER, by the only scheme that the key may sign with,
 	// named as in-toto does: ed25519, ecdsa-sha2-nistp256, rsassa-pss-sha256 and so on. ECDSA signatures are in DER.
-	// An error says why it could not be checked; the verification is undecided then. The slices are only valid during
-	// the call.
+	// An error says why it could not be checked, as a panic does; the verification is undecided then. The slices are
+	// copies, the callee's to keep. It is not ended at the deadline, at which ctx is done. One that itself asks the same
+	// Verifier takes another of its turns.
 	Check(ctx context.Context, scheme string, spki, message, signature []byte) (Outcome, error)
 }
 

@@ -283,7 +283,8 @@ func check(signatures Signatures) api.GoModuleFunc {
 			if !ok {
 				panic(errors.New("it had a signature checked that lies outside its memory"))
 			}
-			parts[i] = bytes
+			// What was read is the module's memory itself: whoever checks could write there, or keep what changes later.
+			parts[i] = slices.Clone(bytes)
 		}
 		outcome, why := judge(ctx, signatures, string(parts[0]), parts[1], parts[2], parts[3])
 		if why == "" {
@@ -302,16 +303,21 @@ func check(signatures Signatures) api.GoModuleFunc {
 func judge(ctx context.Context, signatures Signatures, scheme string, spki, message, signature []byte) (outcome Outcome, why string) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			outcome, why = NotHandled, fmt.Sprintf("the host's check panicked: %v", cause)
+			outcome, why = NotHandled, told(fmt.Sprintf("the host's check panicked: %v", cause))
 		}
 	}()
 	outcome, err := signatures.Check(ctx, scheme, spki, message, signature)
 	switch {
 	case err != nil:
-		// Not empty, and UTF-8 as the module demands.
-		return NotHandled, "the host's check failed: " + strings.ToValidUTF8(err.Error(), "\uFFFD")
+		return NotHandled, told("the host's check failed: " + err.Error())
 	case outcome != NotHandled && outcome != Valid && outcome != Invalid:
 		return NotHandled, fmt.Sprintf("the host's check said %d, which means nothing", outcome)
 	}
 	return outcome, ""
+}
+
+// told is a reason as the module takes it: not empty, in UTF-8, and no longer than anybody reads.
+func told(why string) string {
+	const most = 4096
+	return strings.ToValidUTF8(why[:min(len(why), most)], "\uFFFD")
 }

@@ -1,12 +1,14 @@
 package intoto
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,13 +256,14 @@ func TestChecksThatGoWrong(t *testing.T) {
 		check checks
 		why   string
 	}{
-		"fails":          {func() (Outcome, error) { return Valid, errors.New("the token was unplugged") }, "the token was unplugged"},
-		"fails silently": {func() (Outcome, error) { return Valid, errors.New("") }, "the host's check failed"},
-		"is not UTF-8":   {func() (Outcome, error) { return Valid, errors.New("\xff") }, "the host's check failed"},
-		"panics":         {func() (Outcome, error) { panic("out of order") }, "out of order"},
-		"nonsense":       {func() (Outcome, error) { return 77, nil }, "77"},
-		"a place":        {func() (Outcome, error) { return 1 << 40, nil }, "means nothing"},
-		"negative":       {func() (Outcome, error) { return -1, nil }, "-1"},
+		"fails":           {func() (Outcome, error) { return Valid, errors.New("the token was unplugged") }, "the token was unplugged"},
+		"fails silently":  {func() (Outcome, error) { return Valid, errors.New("") }, "the host's check failed"},
+		"is not UTF-8":    {func() (Outcome, error) { return Valid, errors.New("\xff") }, "the host's check failed"},
+		"fails at length": {func() (Outcome, error) { return Valid, errors.New(strings.Repeat("é", 1<<27)) }, "the host's check failed"},
+		"panics":          {func() (Outcome, error) { panic("out of order") }, "out of order"},
+		"nonsense":        {func() (Outcome, error) { return 77, nil }, "77"},
+		"a place":         {func() (Outcome, error) { return 1 << 40, nil }, "means nothing"},
+		"negative":        {func() (Outcome, error) { return -1, nil }, "-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var wrong atomic.Bool
@@ -275,6 +278,56 @@ func TestChecksThatGoWrong(t *testing.T) {
 			wrong.Store(false)
 			accepts(t, verifier)
 		})
+	}
+}
+
+// shown keeps what it is shown, copies it, and then writes to it.
+type shown struct{ kept, copies [][]byte }
+
+func (s *shown) Check(_ context.Context, _ string, spki, message, signature []byte) (Outcome, error) {
+	for _, bytes := range [][]byte{spki, message, signature} {
+		for i := range bytes {
+			bytes[i] ^= 0xff
+		}
+		s.kept = append(s.kept, bytes)
+		s.copies = append(s.copies, slices.Clone(bytes))
+	}
+	return NotHandled, nil
+}
+
+func TestACheckGetsCopies(t *testing.T) {
+	var check shown
+	verifier := load(t, Bounds{}, WithSignatures(&check))
+	// The module judges what it had, not what the check wrote.
+	accepts(t, verifier)
+	request := good(t)
+	answer := verifier.Verify(context.Background(), request)
+	before := string(answer.JSON)
+	accepts(t, verifier)
+	for i, kept := range check.kept {
+		if len(kept) == 0 || !bytes.Equal(kept, check.copies[i]) {
+			t.Fatalf("what the check kept has changed: %x, and it was %x", kept, check.copies[i])
+		}
+	}
+	if string(answer.JSON) != before || !bytes.Equal(request, good(t)) {
+		t.Fatal("an answer or a request has changed")
+	}
+}
+
+func TestACheckMayAskTheVerifier(t *testing.T) {
+	var verifier *Verifier
+	asks := checks(func() (Outcome, error) {
+		if answer := verifier.Verify(context.Background(), []byte("{")); answer.Decision != "undecided" {
+			return Valid, nil
+		}
+		return NotHandled, nil
+	})
+	verifier = load(t, Bounds{Questions: 2, Deadline: time.Minute}, WithSignatures(asks))
+	accepts(t, verifier)
+	// Without a second turn it waits in vain, and no longer than the deadline.
+	verifier = load(t, Bounds{Questions: 1, Deadline: 300 * time.Millisecond}, WithSignatures(asks))
+	if answer := verifier.Verify(context.Background(), good(t)); answer.Decision != "undecided" {
+		t.Fatalf("%s", answer.JSON)
 	}
 }
 
