@@ -14,6 +14,9 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.List;
@@ -53,12 +56,17 @@ final class Verifier {
         try {
             // A fresh one: nothing of one question is there for the next, and one that trapped is never asked again.
             Instance instance = instance();
-            byte[] text = request.getBytes(StandardCharsets.UTF_8);
+            // Strictly: `getBytes` would write another character for half of one, and ask about what nobody said.
+            ByteBuffer encoded = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(request));
+            byte[] text = new byte[encoded.remaining()];
+            encoded.get(text);
             long returned = instance.export("verify").apply(put(instance, text), text.length)[0];
             byte[] bytes = instance.memory().readBytes((int) (returned >>> 32), (int) returned);
-            String answer = new String(bytes, StandardCharsets.UTF_8);
+            String answer = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
             String decision = JsonParser.parseString(answer).getAsJsonObject().get("decision").getAsString();
             return List.of("accept", "reject", "undecided").contains(decision) ? answer : stopped("it gave no answer");
+        } catch (CharacterCodingException cause) {
+            return refused("request-malformed", "the request is not of the documented form: half a surrogate pair in a string");
         } catch (RuntimeException | StackOverflowError | OutOfMemoryError cause) {
             return stopped(cause + ", with at most " + ((long) pages * PAGE >> 20) + " MiB of memory");
         }
@@ -76,6 +84,7 @@ final class Verifier {
     }
 
     private long[] check(Instance instance, long... places) {
+        // Copies, which whoever checks may keep and write to.
         byte[][] parts = new byte[4][];
         for (int i = 0; i < parts.length; i++) {
             parts[i] = instance.memory().readBytes((int) places[2 * i], (int) places[2 * i + 1]);
@@ -83,7 +92,7 @@ final class Verifier {
         try {
             String scheme = new String(parts[0], StandardCharsets.UTF_8);
             return new long[] {signatures.valid(scheme, parts[1], parts[2], parts[3]) ? 1 : 0};
-        } catch (RuntimeException cause) {
+        } catch (RuntimeException | StackOverflowError | LinkageError | AssertionError cause) {
             byte[] why = ("the host's check failed: " + cause).getBytes(StandardCharsets.UTF_8);
             return new long[] {put(instance, why) << 32 | why.length};
         }
@@ -101,16 +110,19 @@ final class Verifier {
 
     /** The answer where the verifier gave none. */
     static String stopped(String why) {
-        String message = "the verifier was stopped: " + why;
+        return refused("verifier-stopped", "the verifier was stopped: " + why);
+    }
+
+    private static String refused(String code, String message) {
         JsonObject reason = new JsonObject();
-        reason.addProperty("code", "verifier-stopped");
+        reason.addProperty("code", code);
         reason.add("at", new JsonArray());
         reason.addProperty("message", message);
         JsonArray reasons = new JsonArray();
         reasons.add(reason);
         JsonObject answer = new JsonObject();
         answer.addProperty("decision", "undecided");
-        answer.addProperty("code", "verifier-stopped");
+        answer.addProperty("code", code);
         answer.add("at", new JsonArray());
         answer.add("limit", JsonNull.INSTANCE);
         answer.addProperty("message", message);
