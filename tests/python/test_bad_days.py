@@ -226,6 +226,13 @@ class _Text(str):
         raise RuntimeError("no words for it")
 
 
+class _Speechless(Exception):
+    """Who only looks at it leaves the program."""
+
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+
 def _fail(error: BaseException) -> Callable[..., Any]:
     def check(*_: object) -> None:
         raise error
@@ -240,6 +247,7 @@ def _fail(error: BaseException) -> Callable[..., Any]:
         _fail(OSError("half a character: \ud800")),
         _fail(OSError("x" * 100_000)),
         _fail(MemoryError()),
+        _fail(_Speechless()),
         lambda *_: "valid",
         lambda *_: 1,
         lambda *_: 0,
@@ -253,6 +261,20 @@ def test_a_check_that_fails_or_answers_nonsense(verifier: linkgate.Verifier, goo
     verdict = verifier.verify(good, check=check)
     assert (verdict.outcome, verdict.answer["code"]) == ("undecided", "signature-unchecked"), verdict.json
     assert verifier.verify(good).outcome == "accept"
+
+
+def test_a_check_that_asks_itself(verifier: linkgate.Verifier, good: Request) -> None:
+    """Each level has a thread, so that there is an end to it."""
+    said: list[str] = []
+
+    def check(*_: object) -> None:
+        if not said:
+            inner = verifier.verify(good, check=check)
+            if not said:
+                said.append(stopped(inner))
+
+    assert verifier.verify(good, check=check)
+    assert said[0].endswith("16 times deep")
 
 
 def test_a_check_is_asked_and_believed(verifier: linkgate.Verifier, good: Request) -> None:

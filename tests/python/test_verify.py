@@ -109,6 +109,86 @@ def test_what_is_no_request_is_undecided(verifier: linkgate.Verifier, good: Requ
         assert verdict.json.encode().decode() and json.loads(verdict.json) == verdict.answer
 
 
+class _Text(str):
+    def encode(self, *_: object) -> bytes:  # type: ignore[override]
+        return b"{}"
+
+
+class _Bytes(bytes):
+    lie = ""
+
+    def decode(self, *_: object) -> str:  # type: ignore[override]
+        return self.lie
+
+    def __bytes__(self) -> bytes:
+        return self.lie.encode()
+
+
+class _Number(int):
+    def __repr__(self) -> str:
+        return "0"
+
+    __str__ = __repr__
+
+
+class _Names(dict[Any, Any]):
+    """A name that only the second look shows."""
+
+    def __iter__(self) -> Any:
+        return iter(["a"])
+
+    def items(self) -> Any:
+        return [(1, "x")]
+
+
+class _Other(str):
+    """Equal to no other text, so that a mapping can hold it twice."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+class _Speechless(Exception):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+class _Raises(dict[Any, Any]):
+    def items(self) -> Any:
+        raise _Speechless
+
+
+def test_what_lies_about_itself_is_what_it_holds(verifier: linkgate.Verifier, good: Request, bad: Request) -> None:
+    written = json.dumps(as_text(good))
+    _Bytes.lie = good["layout"].decode()
+    same = [
+        _Text(written),
+        _Bytes(written.encode()),
+        {**good, "layout": _Bytes(good["layout"])},
+        {**good, "now": _Number(good["now"])},
+    ]
+    assert {verifier.verify(form).json for form in same} == {verifier.verify(good).json}  # type: ignore[arg-type]
+    assert code(verifier.verify({**good, "layout": _Bytes(b"nonsense")})) == "layout-malformed"
+    # What is no text is judged as what it holds, too.
+    odd = [{"name": "odd.link", "content": _Bytes(b"\xff")}]
+    assert verifier.verify({**good, "documents": good["documents"] + odd}).outcome == "accept"
+    malformed: list[Any] = [
+        {**good, "parameters": _Names(a="x")},
+        {**good, _Other("now"): good["now"]},
+        {**good, "documents": iter(good["documents"])},
+        {**good, "documents": (document for document in good["documents"])},
+        {**good, "documents": [{"name": b"\xff.link".decode(errors="surrogateescape"), "content": b""}]},
+        {**good, "parameters": {"a": "\ud83d\ude00"}},
+        {**good, "layout": bytearray(good["layout"])},
+        {**good, "now": float(good["now"])},
+    ]
+    for request in malformed:
+        assert code(verifier.verify(request)) == "request-malformed", request
+    assert code(verifier.verify({**good, "parameters": _Raises(a="x")})) == "verifier-stopped"
+
+
 def test_integers_of_64_bits_are_exact(verifier: linkgate.Verifier, good: Request) -> None:
     for now in [-(1 << 63), (1 << 63) - 1, (1 << 53) + 1]:
         assert verifier.verify({**good, "now": now}).outcome == ("accept" if now < 0 else "reject")

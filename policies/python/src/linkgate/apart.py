@@ -10,7 +10,7 @@ import os
 import time
 from _thread import start_new_thread
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -24,6 +24,9 @@ LOOK = 0.2
 GRACE = 1.0
 """Seconds that an answer may come after its deadline: the engine has been stopped, and says so."""
 
+NESTED = 16
+"""How deep checks may ask in turn: each level has a thread."""
+
 LAST = 10.0
 """Seconds that the end of the program waits for questions that nobody waits for: a check may hang."""
 
@@ -36,6 +39,7 @@ class Late(Exception):
     """There was none in time: something is under way that cannot be ended, such as a check."""
 
 
+_depth: ContextVar[int] = ContextVar("linkgate_depth", default=0)
 _under_way: set[Asked] = set()
 _ending: list[None] = []
 
@@ -87,6 +91,10 @@ def _run(work: Callable[[Asked], T], asked: Asked, said: "SimpleQueue[tuple[T, N
     try:
         if asked.left or _ending:
             raise Lost("the program ends")
+        depth = _depth.get()
+        if depth == NESTED:
+            raise Lost(f"a check asks the verifier, which asks it, {NESTED} times deep")
+        _depth.set(depth + 1)
         answer = work(asked)
     except BaseException as error:
         said.put((None, error))

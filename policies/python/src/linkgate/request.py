@@ -112,10 +112,11 @@ class Malformed(ValueError):
 def to_json(request: object) -> bytes:
     """The request as the verifier reads it. `Malformed` if there is no such JSON."""
     try:
+        # What a subclass makes of itself is not asked: bytes and texts are what they hold.
         if isinstance(request, (bytes, bytearray, memoryview)):
-            return bytes(request)
+            return memoryview(request).tobytes()
         if isinstance(request, str):
-            return request.encode()
+            return str.encode(request)
         if not isinstance(request, Mapping):
             raise Malformed(f"a mapping or JSON text is expected, not {type(request).__name__}")
         plain = _plain(_with_texts(request), "the request")
@@ -155,9 +156,9 @@ def _with_text(document: object) -> object:
 
 def _text(content: bytes) -> Text:
     try:
-        return {"text": content.decode()}
+        return {"text": bytes.decode(content)}
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(content).decode()}
+        return {"base64": base64.b64encode(memoryview(content)).decode()}
 
 
 def _plain(value: object, place: str) -> object:
@@ -166,10 +167,13 @@ def _plain(value: object, place: str) -> object:
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
-        for name in value:
-            if not isinstance(name, str):
-                raise Malformed(f"{place} has the name {name!r}, which is no text")
-        return {name: _plain(member, f"`{name}`") for name, member in value.items()}
+        return {_name(name, place): _plain(member, f"`{name}`") for name, member in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(member, place) for member in value]
     raise Malformed(f"{place} has a value of the type {type(value).__name__}, which no request has: numbers are whole, contents are bytes or texts")
+
+
+def _name(name: object, place: str) -> str:
+    if not isinstance(name, str):
+        raise Malformed(f"{place} has the name {name!r}, which is no text")
+    return name

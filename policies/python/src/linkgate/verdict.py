@@ -64,3 +64,11 @@ def malformed(why: str) -> Verdict:
 def stopped(why: str) -> Verdict:
     """The answer where the verifier gave none."""
     return undecided("verifier-stopped", f"the verifier was stopped: {why}")
+
+
+def told(error: BaseException) -> str:
+    """An exception in words, whatever its own `__str__` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__

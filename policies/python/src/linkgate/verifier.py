@@ -35,11 +35,13 @@ from linkgate.apart import Late, Lost, apart
 from linkgate.clock import Asked, clock
 from linkgate.request import Malformed, Request, to_json
 from linkgate.signatures import Check, PublicKey
-from linkgate.verdict import Verdict, malformed, stopped
+from linkgate.verdict import Verdict, malformed, stopped, told
 
 ABI_VERSION = 1
 FILE = "verifier.core.wasm"
 NOT_HANDLED, VALID, INVALID = 0, 1, 2
+ADDRESSABLE = 1 << 32
+"""What the module could ever use. The bindings cut off what is longer than 64 bits, and a negative number is no bound at all."""
 
 
 class ModuleError(Exception):
@@ -101,7 +103,7 @@ class Verifier:
         except (_Stopped, ModuleError) as error:
             return stopped(str(error))
         except Exception as error:
-            return stopped(f"{type(error).__name__}: {error}")
+            return stopped(told(error))
 
     def _load(self) -> "_Loaded":
         with self._loading:
@@ -115,7 +117,7 @@ class Verifier:
         with loaded.engine() as engine, clock.watching(asked, engine.engine):
             store = Store(engine.engine)
             try:
-                store.set_limits(memory_size=self._memory)
+                store.set_limits(memory_size=min(self._memory, ADDRESSABLE))
                 # The clock counts on once.
                 store.set_epoch_deadline(1)
                 question = _Question(store, engine, check)
@@ -329,7 +331,7 @@ class _Question:
             if not isinstance(error, Exception):
                 # The program is to end, and not for the verifier to keep: it is raised again when the call has returned.
                 self.interrupted = error
-            return _reason(caller, f"the check failed: {type(error).__name__}: {error}")
+            return _reason(caller, f"the check failed: {told(error)}")
 
 
 def _reason(caller: Caller, why: str) -> int:
