@@ -100,7 +100,15 @@ for (const signatures of ['native', 'pure']) {
 
 test('what is no question is denied', () =>
   using({}, async (policy) => {
-    for (const question of [undefined, null, {}, [], 'x', { sha256: 1, links: 2 }, { links: input(good).links }, () => 1]) {
+    const cyclic = input(good);
+    cyclic.links = [cyclic];
+    const thrower = {
+      get links() {
+        throw new Error('no');
+      },
+    };
+    const odd = [new Proxy(input(good), {}), thrower, cyclic, { ...input(good), sha256: 1n }, { ...input(good), sha256: NaN }, Symbol('x')];
+    for (const question of [undefined, null, {}, [], 'x', { sha256: 1, links: 2 }, { links: input(good).links }, () => 1, ...odd]) {
       assert.notEqual((await policy.evaluate(question))?.allowed, true);
     }
     assert.equal((await policy.evaluate(input(good))).allowed, true);

@@ -4,6 +4,9 @@
 
 The bindings convert bytes one by one, outside of any bound: a request of 10 MB takes seconds and a gigabyte. So the package in
 policies/python has the core module, and this answers no cases.
+
+Its import is a function of Python's. What a signal's handler raises within it unwinds over the engine's frames and corrupts the
+process: a program that is more than a measurement asks in a thread that handles no signals, as that package does.
 """
 
 import argparse
