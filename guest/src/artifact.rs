@@ -14,7 +14,7 @@ pub enum ArtifactError {
     #[error("{0} of the payload")]
     Json(#[from] JsonError),
     /// A name that could be written in another way, or that names no file.
-    #[error("the artifact name `{0}` is empty, or has an empty, `.` or `..` segment, a final `/` or a NUL")]
+    #[error("the artifact name `{0}` is empty, or has an empty, `.` or inner `..` segment, a final `/` or a NUL")]
     Name(String),
     /// A digest of a known algorithm that is not what that algorithm gives.
     #[error("the {algorithm} digest of `{artifact}` is not {digits} lower-case hexadecimal digits")]
@@ -210,28 +210,29 @@ fn compare(name: &str, prefix: &str, rest: &str) -> Ordering {
     }
 }
 
-/// Whether a name stands for one thing in one way: no empty, `.` or `..` segment and no NUL. One leading `/` and a
-/// URI's `scheme://` or `scheme:///` are no empty segments. This closes CVE-2021-41087 without rewriting names.
+/// Whether a name stands for one thing in one way, which closes CVE-2021-41087 without rewriting names. A path has no empty,
+/// `.` or inner `..` segment and no NUL: one leading `/` is no empty segment, and only a path without it may begin with `..`
+/// segments, for nothing is above `/`. What begins with a URI's scheme is no path, and has no NUL.
 pub fn is_name(name: &str) -> bool {
-    let without_slash = |path: &str| segments_are_sound(path.strip_prefix('/').unwrap_or(path));
-    // What follows `scheme:` begins with two slashes, or is judged with it: only a name with an empty segment can need
-    // the longer look.
-    without_slash(name)
-        || name
-            .split_once(':')
-            .filter(|(scheme, _)| is_scheme(scheme))
-            .and_then(|(_, after)| after.strip_prefix("//"))
-            .is_some_and(without_slash)
+    // A path in most cases: only another name can need the longer look.
+    is_path(name) || has_scheme(name) && !name.contains('\0')
 }
 
-/// Whether no segment is empty, `.` or `..`, and no byte NUL.
-fn segments_are_sound(path: &str) -> bool {
+/// Whether all segments are sound, and no byte is NUL.
+fn is_path(name: &str) -> bool {
+    let (path, mut leads) = match name.strip_prefix('/') {
+        Some(path) => (path, false),
+        None => (name, true),
+    };
     let (mut length, mut dots) = (0_usize, 0_usize);
-    let sound = |length: usize, dots: usize| length > 2 || length > dots;
+    let mut is_sound = |length: usize, dots: usize| {
+        leads &= (length, dots) == (2, 2);
+        leads || length > 2 || length > dots
+    };
     for byte in path.bytes() {
         match byte {
             0 => return false,
-            b'/' if !sound(length, dots) => return false,
+            b'/' if !is_sound(length, dots) => return false,
             b'/' => (length, dots) = (0, 0),
             _ => {
                 length += 1;
@@ -239,15 +240,19 @@ fn segments_are_sound(path: &str) -> bool {
             }
         }
     }
-    sound(length, dots)
+    is_sound(length, dots)
 }
 
-/// RFC 3986, section 3.1.
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+/// Whether a name begins with a scheme (RFC 3986, section 3.1) of two characters or more: one letter is a drive's.
+fn has_scheme(name: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.len() > 1
+            && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    };
+    name.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
 /// Checks a digest of a known algorithm, and says whether it suffices alone: SHA-2 or better.
@@ -365,6 +370,19 @@ mod tests {
             "pkg:npm/x@1",
             "a:b//c".replace("//", "/").as_str(),
             "é\n",
+            "..",
+            "../../x",
+            "../..x",
+            "C:x",
+            "C:\\x",
+            "https://",
+            "https:////a",
+            "https://x//y/",
+            "http://a/../b",
+            "pkg:golang/a//b@1#c/./d",
+            "pkg:",
+            "a1+-.:/",
+            "ab:../..",
         ] {
             assert!(is_name(name), "{name}");
         }
@@ -375,17 +393,25 @@ mod tests {
             "./a",
             "a/./b",
             "a/..",
-            "..",
+            "a/../b",
+            "../a/..",
+            "/..",
+            "/../x",
+            "../",
+            "..//x",
+            "../.",
             ".",
             "a/",
             "a//b",
             "a\0",
-            "https://",
-            "https:///",
-            "https:////a",
-            "https://x//y",
+            "https://\0",
             "1x://y",
             "a:b//c",
+            "a://b",
+            ":a//b",
+            "a_b://c",
+            "a/pkg:b//c",
+            "\u{e9}a://b",
         ] {
             assert!(!is_name(name), "{name}");
         }

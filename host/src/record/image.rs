@@ -29,7 +29,7 @@ pub enum ImageError {
     #[error("`{0}` is not NAME=oci-layout:DIR[:TAG] or NAME=docker-archive:FILE[:TAG]")]
     Argument(String),
     /// A verifier would not count a link with this name.
-    #[error("verifiers refuse the artifact name `{0}` (empty, or an empty, `.` or `..` segment): choose another")]
+    #[error("verifiers refuse the artifact name `{0}` (empty, or an empty, `.` or inner `..` segment): choose another")]
     Name(String),
     /// A file of the image cannot be read.
     #[error("cannot read `{}`: {cause}", .path.display())]

@@ -124,6 +124,18 @@ fn no_command() {
 }
 
 #[test]
+fn what_lies_above_is_recorded_so() {
+    let place = Place::new(&["a"]);
+    assert_eq!(code(&place.run(&["-m", "d/.././../key", "-x"])), 0);
+    let materials = place.step()["materials"].clone();
+    assert_eq!(
+        materials["../key"]["sha256"].as_str().map(str::len),
+        Some(64),
+        "{materials}"
+    );
+}
+
+#[test]
 fn a_failed_command_leaves_no_link() {
     let place = Place::new(&["a"]);
     for (script, wanted) in [("exit 3", 3), ("kill -9 $$", 137)] {
@@ -294,8 +306,8 @@ fn what_cannot_be_recorded_is_named() {
         (&["-m", "mem", "-x"], "cannot read `mem`"),
         (&["-m", "pipe", "-x"], "`pipe` is not a regular file"),
         (
-            &["-m", "../key", "-x"],
-            "would be recorded as `../key`, which verifiers refuse",
+            &["-m", "d/inner/a", "--lstrip-paths", "d/inner/a", "-x"],
+            "`d/inner/a` would be recorded as ``, which verifiers refuse",
         ),
         (&["-m", "*.none", "-x"], "no file matches `*.none`"),
         (&["-m", "ostree:main", "-x"], "OSTree references are not supported"),

@@ -132,7 +132,7 @@ def links(c: Corpus) -> None:
         "bad-signature": (metablock(BUILD, ALICE.named(BOB.keyid)), "signature-invalid"),
         "unknown-signer": (metablock(BUILD, ed("mallory")), "signer-unauthorized"),
         "unknown-step": (metablock(link("other", products=files("app")), BOB), "step-unknown"),
-        "bad-artifact-name": (metablock(link("build", products=files("../app")), BOB), "artifact-name-malformed"),
+        "bad-artifact-name": (metablock(link("build", products=files("a/../app")), BOB), "artifact-name-malformed"),
         "weak-digest": (metablock(link("build", products={"app": {"md5": "0" * 32}}), BOB), "digest-weak"),
         "bad-digest": (metablock(link("build", products={"app": {"sha256": "0"}}), BOB), "digest-malformed"),
     }
