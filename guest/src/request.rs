@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::canonical;
 use crate::index::Index;
+use crate::json;
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter;
@@ -21,7 +22,7 @@ pub struct Request {
     pub layout: Content,
     /// Why the layout is to be believed.
     pub trust: Trust,
-    /// Links and sublayouts.
+    /// Links and sublayouts. Several may have one name: each has its own say.
     #[serde(default)]
     pub documents: Vec<Document>,
     /// Results of inspections, which the caller vouches for.
@@ -30,8 +31,9 @@ pub struct Request {
     /// Values for the layout's parameters.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
-    /// What the supply chain must have made.
-    #[serde(default)]
+    /// What the supply chain must have made. An empty list asks about no artifact; in JSON such a list is left out, so that
+    /// one that came out empty by mistake is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "some_subjects")]
     pub subjects: Vec<Subject>,
     /// How to judge.
     #[serde(default)]
@@ -156,9 +158,6 @@ pub enum RequestError {
     /// Not the JSON form of a request.
     #[error("the request is not of the documented form: {0}")]
     Form(String),
-    /// Two documents of one name.
-    #[error("two documents are named `{0}`")]
-    DuplicateDocument(String),
     /// Two results of one inspection.
     #[error("two results are given for the inspection `{0}`")]
     DuplicateInspection(String),
@@ -191,9 +190,15 @@ pub enum Anchor {
 }
 
 impl Request {
-    /// Reads the JSON form. Members that a request does not have are errors, and so are bytes that are not UTF-8.
+    /// Reads the JSON form. Members that a request does not have are errors, and so are those that stand twice, at any
+    /// depth, and bytes that are not UTF-8.
     pub fn from_json(text: impl AsRef<[u8]>) -> Result<Self, RequestError> {
-        serde_json::from_slice(text.as_ref()).map_err(|error| RequestError::Form(shortened(error.to_string())))
+        let form = |error: String| RequestError::Form(shortened(error));
+        // Of two digests or parameters under one name, one would not be asked about.
+        let checked = json::text(text.as_ref()).and_then(json::check);
+        let request = serde_json::from_slice(text.as_ref()).map_err(|error| form(error.to_string()))?;
+        checked.map_err(|error| form(error.to_string()))?;
+        Ok(request)
     }
 
     /// Checks the sizes and names of what was handed over.
@@ -214,10 +219,6 @@ impl Request {
                 .sum::<usize>();
         if total > limits::TOTAL_BYTES {
             return Err(Spent(Limit::TotalBytes).into());
-        }
-        let names = Index::new(self.documents.iter().map(|document| document.name.as_str()));
-        if let Some(twice) = names.twice().and_then(|at| self.documents.get(at)) {
-            return Err(RequestError::DuplicateDocument(shown(&twice.name)));
         }
         if let Some(name) = self.parameters.keys().find(|name| !parameter::is_name(name)) {
             return Err(RequestError::ParameterName(shown(name)));
@@ -335,6 +336,17 @@ impl Subject {
                 value.len() == digits && value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
             })
     }
+}
+
+/// A list of subjects that asks about one at least.
+fn some_subjects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subject>, D::Error> {
+    let subjects = Vec::deserialize(deserializer)?;
+    if subjects.is_empty() {
+        return Err(de::Error::custom(
+            "`subjects` names no artifact: leave it out to ask about none",
+        ));
+    }
+    Ok(subjects)
 }
 
 /// What is wrong with a request, without most of a value that it quotes: what was expected, and where, stands at the end.

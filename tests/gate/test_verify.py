@@ -193,6 +193,8 @@ def test_an_artifact_without_a_digest_that_counts(artifacts, serve: Callable[...
         {"subjects": [{"digests": {"sha256": "00" * 32}}] * 101},
         {"namespace": "prod"},
         '{"image": "a", "image": "b"}',
+        '{"subjects": [{"digests": {"sha256": "%s", "sha256": "%s"}}]}' % ("00" * 32, "11" * 32),
+        '{"subjects": [{"digests": {"sha256": "%s", "sha\\u0032%s": "%s"}}]}' % ("00" * 32, "56", "11" * 32),
     ],
     ids=str,
 )

@@ -27,13 +27,17 @@ bindings::export!(Component with_types_in bindings);
 
 impl Guest for Component {
     fn plan(request: Request) -> Result<Requirements, Error> {
-        verify::plan(&question::request(request), &mut Host)
+        question::request(request)
+            .map_err(|error| verify::unread(&error))
+            .and_then(|request| verify::plan(&request, &mut Host))
             .map(answer::requirements)
             .map_err(|undecided| answer::error(*undecided))
     }
 
     fn verify(request: Request) -> Result<Verdict, Error> {
-        verify::verify(&question::request(request), &mut Host)
+        question::request(request)
+            .map_err(|error| verify::unread(&error))
+            .and_then(|request| verify::verify(&request, &mut Host))
             .map(answer::verdict)
             .map_err(|undecided| answer::error(*undecided))
     }

@@ -1,19 +1,18 @@
 //! What comes in: the contract's request as the verifier's. Bytes move, nothing is copied.
 
+use alloc::borrow::ToOwned as _;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 
 use linkgate_verifier::request::{
-    Content, Document, InspectionResult, Key, NamedKey, Options, Request, Subject, Trust,
+    Content, Document, InspectionResult, Key, NamedKey, Options, Request, RequestError, Subject, Trust,
 };
 
 use crate::bindings::exports::linkgate::verifier::verification as wit;
 
-pub(crate) fn request(request: wit::Request) -> Request {
-    let mut parameters = BTreeMap::new();
-    for parameter in request.parameters {
-        parameters.insert(parameter.name, parameter.value);
-    }
-    Request {
+pub(crate) fn request(request: wit::Request) -> Result<Request, RequestError> {
+    let parameters = request.parameters.into_iter();
+    Ok(Request {
         layout: Content(request.layout),
         trust: match request.trust {
             wit::Trust::SignedBy(keys) => Trust::SignedBy(keys.into_iter().map(key).collect()),
@@ -21,15 +20,27 @@ pub(crate) fn request(request: wit::Request) -> Request {
         },
         documents: request.documents.into_iter().map(document).collect(),
         inspections: request.inspections.into_iter().map(inspection).collect(),
-        parameters,
-        subjects: request.subjects.into_iter().map(subject).collect(),
+        parameters: by_name(parameters.map(|parameter| (parameter.name, parameter.value)))?,
+        subjects: request.subjects.into_iter().map(subject).collect::<Result<_, _>>()?,
         options: Options {
             strict: request.options.strict,
             subject_steps: request.options.subject_steps,
             summary_link: request.options.summary_link,
         },
         now: request.now,
+    })
+}
+
+/// Values by their names. Of two under one name, one would not be asked about.
+fn by_name(pairs: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, RequestError> {
+    let mut values = BTreeMap::new();
+    for (name, value) in pairs {
+        if values.insert(name, value).is_some() {
+            let twice = "two `parameters`, or two `digests` of a subject, have one name";
+            return Err(RequestError::Form(twice.to_owned()));
+        }
     }
+    Ok(values)
 }
 
 fn key(key: wit::Key) -> Key {
@@ -58,13 +69,10 @@ fn inspection(result: wit::InspectionResult) -> InspectionResult {
     }
 }
 
-fn subject(subject: wit::Subject) -> Subject {
-    let mut digests = BTreeMap::new();
-    for digest in subject.digests {
-        digests.insert(digest.algorithm, digest.value);
-    }
-    Subject {
+fn subject(subject: wit::Subject) -> Result<Subject, RequestError> {
+    let digests = subject.digests.into_iter();
+    Ok(Subject {
         name: subject.name,
-        digests,
-    }
+        digests: by_name(digests.map(|digest| (digest.algorithm, digest.value)))?,
+    })
 }

@@ -1,5 +1,8 @@
 //! The three functions that Kubewarden calls, and what they answer: JSON in, JSON out.
 
+use core::fmt::Display;
+
+use linkgate_verifier::json;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -65,10 +68,12 @@ fn validate(message: &[u8], clock: fn() -> Result<i64, String>) -> String {
 }
 
 fn judge(message: &[u8], clock: fn() -> Result<i64, String>) -> Result<(), Refusal> {
-    let form = |error: serde_json::Error| Refusal::reject(format!("the request is not of Kubewarden's form: {error}"));
-    let asked: Asked<'_> = serde_json::from_slice(message).map_err(form)?;
+    let form = |error: &dyn Display| Refusal::reject(format!("the request is not of Kubewarden's form: {error}"));
+    let asked: Asked<'_> = serde_json::from_slice(message).map_err(|error| form(&error))?;
     let settings = Settings::read(asked.settings.get()).map_err(Refusal::undecided)?;
-    let request: Request = serde_json::from_str(asked.request.get()).map_err(form)?;
+    let request: Request = serde_json::from_str(asked.request.get()).map_err(|error| form(&error))?;
+    // Of a member that stands twice, another reader of the request may take the other one.
+    json::check(asked.request.get()).map_err(|error| form(&error))?;
     decide(&request, &settings, clock)
 }
 
@@ -150,6 +155,21 @@ mod tests {
         request["operation"] = json!("UPDATE");
         request["oldObject"] = request["object"].clone();
         assert!(ask(&request, &settings, || Err(String::new())).0);
+    }
+
+    #[test]
+    fn a_request_says_nothing_twice() {
+        let (request, settings) = example();
+        let labels = r#"{"a": "1", "a": "2"}"#;
+        let mut labelled = request;
+        labelled["object"]["metadata"]["labels"] = json!("@");
+        let request = labelled.to_string().replace(r#""@""#, labels);
+        let message = format!(r#"{{"request": {request}, "settings": {settings}}}"#);
+        let said = answer(b"validate", message.as_bytes(), clock).unwrap();
+        assert!(
+            said.contains(r#""accepted":false"#) && said.contains("duplicate key"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subje
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verdict::Code;
 use linkgate_verifier::verify;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest as _, Sha256};
 
 /// What an operator decided.
@@ -118,7 +118,7 @@ struct Written {
     owners: Vec<Key>,
     #[serde(default)]
     functionaries: Vec<NamedKey>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some_names")]
     subject: Vec<String>,
     #[serde(default)]
     subject_steps: Vec<String>,
@@ -130,6 +130,17 @@ struct Written {
     cache: Cache,
     #[serde(default)]
     limits: Limits,
+}
+
+/// Names, one at least: an empty list would mean any product, as none at all does.
+fn some_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::deserialize(deserializer)?;
+    if names.is_empty() {
+        return Err(de::Error::custom(
+            "`subject` names nothing: leave it out, or name a product",
+        ));
+    }
+    Ok(names)
 }
 
 impl Configuration {
@@ -323,6 +334,8 @@ pub(crate) mod tests {
                 json!({"b": ""}),
                 "no value is given for the parameter `{a}`",
             ),
+            ("", "subject", json!([]), "`subject` names nothing"),
+            ("", "subject", json!(null), "null"),
             ("", "subject_steps", json!(["ship"]), "is no step"),
             (
                 "/layout",

@@ -92,7 +92,8 @@ export class Evidence {
         layout: { bytes: await bytesOf(layouts[0].file) },
         trust: { signed_by: owners.flatMap((entry) => entry.keys) },
         documents,
-        subjects,
+        // A request that asks about no artifact has no such list: an empty one is a mistake.
+        subjects: subjects.length > 0 ? subjects : undefined,
         options: { strict },
         now,
       },

@@ -87,6 +87,7 @@ def requests(c: Corpus) -> None:
         "both-trusts": changed(good, trust={"signed_by": signed, "asserted": []}),
         "neither-trust": changed(good, trust={}),
         "unknown-member": changed(good, subject=[]),
+        "subjects-empty": changed(good, subjects=[]),
         "unknown-option": changed(good, options={"stricd": True}),
         "strict-a-text": changed(good, options={"strict": "yes"}),
         "document-without-name": changed(good, documents=[{"text": document["text"]}]),

@@ -10,6 +10,7 @@ pub mod page;
 mod room;
 pub mod verify;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
@@ -20,6 +21,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use linkgate_verifier::json as strict;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
@@ -281,10 +283,16 @@ pub(super) async fn read_up_to<T: DeserializeOwned>(body: Body, most: usize) -> 
             Problem::new(StatusCode::BAD_REQUEST, "the body could not be read")
         }
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    let unexpected = |error: &dyn fmt::Display| {
         let message = format!("the body is not what is expected: {error}");
         Problem::new(StatusCode::BAD_REQUEST, message)
-    })
+    };
+    let read = serde_json::from_slice(&bytes).map_err(|error| unexpected(&error))?;
+    // Of a member that stands twice, another reader of the body may take the other one.
+    strict::text(&bytes)
+        .and_then(strict::check)
+        .map_err(|error| unexpected(&error))?;
+    Ok(read)
 }
 
 /// When the answer must be there: after what the caller's `timeout` leaves, and never later than the gate's own allows.

@@ -591,6 +591,8 @@ pub(super) mod tests {
                 written.with("/policy", "subjectSteps", json!(["ship"])),
                 "the subject step `ship` is no step",
             ),
+            (written.with("/policy", "subject", json!([])), "`subject` names nothing"),
+            (written.with("/policy", "subject", Value::Null), "OneOrMany"),
             (
                 written.with("/policy", "evidence", json!([{"directory": "/nonexistent"}])),
                 "is not there",

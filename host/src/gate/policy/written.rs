@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use linkgate_image::Image;
 use linkgate_verifier::request::Trust;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::keys::Keys;
 use super::{Mode, Problem};
@@ -42,7 +42,7 @@ pub(super) struct Written {
     parameters: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) inspections: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some_names")]
     subject: OneOrMany,
     #[serde(default)]
     pub(super) subject_steps: Vec<String>,
@@ -65,6 +65,16 @@ enum OneOrMany {
 impl Default for OneOrMany {
     fn default() -> Self {
         Self::Many(Vec::new())
+    }
+}
+
+/// Names, one at least: an empty list would mean any product, as none at all does.
+fn some_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany, D::Error> {
+    match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::Many(names) if names.is_empty() => Err(de::Error::custom(
+            "`subject` names nothing: leave it out, or name a product",
+        )),
+        names => Ok(names),
     }
 }
 

@@ -27,7 +27,7 @@ export function question(request) {
     documents: absent(members.documents, [], (value) => list("documents", value, document)),
     inspections: absent(members.inspections, [], (value) => list("inspections", value, inspection)),
     parameters: absent(members.parameters, [], (value) => pairs("parameters", value, "name")),
-    subjects: absent(members.subjects, [], (value) => list("subjects", value, subject)),
+    subjects: absent(members.subjects, [], subjects),
     options: absent(members.options, { strict: false, subjectSteps: [], summaryLink: false }, options),
     now: whole("now", members.now),
   };
@@ -81,6 +81,12 @@ function inspection(place, value) {
     name: text(`${place}.name`, members.name),
     content: content(place, members),
   };
+}
+
+function subjects(value) {
+  const items = list("subjects", value, subject);
+  if (items.length === 0) fail("subjects", "it names no artifact: leave it out to ask about none");
+  return items;
 }
 
 function subject(place, value) {
