@@ -57,8 +57,8 @@ pub struct Standing {
 struct Tally<'e> {
     /// Links, and sublayouts that hold.
     evidence: Vec<Evidence<'e>>,
-    /// What sublayouts that do not count have to say, until it is known whether the step needed them.
-    beneath: Vec<Finding>,
+    /// Whether a sublayout fails the step, whatever else speaks for it.
+    contradicted: bool,
     /// Whether something that could not be judged might have counted.
     doubtful: bool,
 }
@@ -67,7 +67,7 @@ impl<'e> Tally<'e> {
     fn of(evidence: Vec<Evidence<'e>>) -> Self {
         Self {
             evidence,
-            beneath: Vec::new(),
+            contradicted: false,
             doubtful: false,
         }
     }
@@ -171,12 +171,7 @@ impl<'e> Verification<'_, 'e> {
             order.apply(&mut tally.evidence);
             self.steps.push(threshold::report(step, standing, &tally.evidence));
             let count = threshold::count(judgement, step, standing, tally.evidence, tally.doubtful);
-            if count.is_some() {
-                judgement.warnings.extend(tally.beneath);
-            } else {
-                judgement.findings_or_warnings(tally.beneath);
-            }
-            judgement.links.push(count);
+            judgement.links.push(count.filter(|_| !tally.contradicted));
         }
         Ok(first_report)
     }

@@ -1,13 +1,14 @@
 //! Counting evidence: which documents speak for which step (specification 1.0, section 5.2).
 //!
-//! A document counts when its payload is a link whose name is the step's, or a layout whose file name binds it to the
-//! step, and a key of that very step has signed it. Anything else about it leaves it uncounted, with a warning: a stray
-//! file cannot deny a good chain.
+//! A document counts when its payload is a link whose name is the step's, and a key of that very step has signed it.
+//! Anything else about it leaves it uncounted, with a warning: a stray file cannot deny a good chain. A layout whose file
+//! name binds it to the step and to a key of it that has signed it is a sublayout, which has a say in any case
+//! ([`crate::chain`]).
 
 use crate::artifact::ArtifactError;
-use crate::envelope::{Envelope, EnvelopeError};
+use crate::envelope::{Envelope, EnvelopeError, Form};
 use crate::index::Index;
-use crate::layout::{Layout, Step};
+use crate::layout::{AuthorisedKey, Layout, Step};
 use crate::limits::{self, Budget, Spent};
 use crate::link::{Link, LinkError};
 use crate::payload::{self, Kind};
@@ -31,7 +32,7 @@ pub enum DocumentError {
 }
 
 impl<'r> Documents<'r> {
-    /// Opens the envelopes of documents, no two of which have one name.
+    /// Opens the envelopes of documents. Several may have one name: each stands for itself.
     pub fn open(documents: &'r [Document]) -> Self {
         let index = Index::new(documents.iter().map(|document| document.name.as_str()));
         let mut opened: Vec<(&str, Result<Envelope<'_>, DocumentError>)> = Vec::with_capacity(documents.len());
@@ -116,8 +117,8 @@ pub struct BoundSublayout<'e> {
     pub envelope: &'e Envelope<'e>,
     /// The place of its step in the layout.
     pub step: usize,
-    /// The place of its signer in the step's authorised keys.
-    pub signer: usize,
+    /// The place of its signer in the step's authorised keys; none if its name fits several, one of whom signed it.
+    pub signer: Option<usize>,
     /// The last part of the folder of its documents, `<step>.<keyid8>`.
     pub folder: String,
 }
@@ -292,15 +293,6 @@ impl<'e> Collector<'_, 'e, '_> {
     fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
         let binding = match bind(file, self.layout, &self.places) {
             Ok(binding) => binding,
-            Err(Code::SublayoutAmbiguous) => {
-                self.warn(
-                    Code::SublayoutAmbiguous,
-                    None,
-                    document,
-                    format!("`{document}` does not count: two keys that may sign the step begin with these eight digits; name the sublayout with the full keyid"),
-                );
-                return Ok(());
-            }
             Err(Code::SignerUnauthorized) => {
                 self.warn(
                     Code::SignerUnauthorized,
@@ -326,20 +318,25 @@ impl<'e> Collector<'_, 'e, '_> {
         let mut reader = envelope.reader();
         let message = match reader.skip().and_then(|()| reader.finish()) {
             Ok(canonical) => envelope.message(canonical),
+            // Its signature may be valid nevertheless: then it is a malformed sublayout.
+            Err(_) if envelope.form == Form::Dsse => envelope.message(String::new()),
             Err(error) => {
                 self.unopened(document, &DocumentError::Envelope(error.into()));
                 return Ok(());
             }
         };
-        let signers = signers(envelope, &message, step, Some(binding.signer), self.judge)?;
+        let signers = signers(envelope, &message, step, Some(&binding.signers), self.judge)?;
         self.report(&signers, step, binding.step, document, envelope);
-        if !signers.valid.is_empty() {
+        if let Some(first) = signers.valid.first() {
+            let has_its_full_keyid =
+                |at: &&usize| step.authorised.get(**at).is_some_and(|key| key.label == binding.keyid);
+            let only = (binding.signers.len() == 1).then_some(first);
             self.collected.sublayouts.push(BoundSublayout {
                 document,
                 envelope,
                 step: binding.step,
-                signer: binding.signer,
-                folder: binding.folder,
+                signer: signers.valid.iter().find(has_its_full_keyid).or(only).copied(),
+                folder: format!("{}.{}", step.name, first_eight(binding.keyid)),
             });
         }
         Ok(())
@@ -395,13 +392,13 @@ impl<'e> Collector<'_, 'e, '_> {
     }
 }
 
-/// Checks the signatures on a document by the keys that may sign it, or by one of them alone. One valid signature of a
+/// Checks the signatures on a document by the keys that may sign it, or only by some of them. One valid signature of a
 /// key is enough for that key.
 fn signers(
     envelope: &Envelope<'_>,
     message: &[u8],
     step: &Step,
-    only: Option<usize>,
+    only: Option<&[usize]>,
     judge: &mut Judge<'_>,
 ) -> Result<Signers, Spent> {
     let mut standing: Vec<Option<Checked>> = vec![None; step.authorised.len()];
@@ -410,7 +407,7 @@ fn signers(
         let folded = signature.keyid.as_ref().map(|keyid| keyid.to_ascii_lowercase());
         for (place, (key, standing)) in step.authorised.iter().zip(&mut standing).enumerate() {
             let named = folded.as_ref().is_none_or(|keyid| key.names.contains(keyid));
-            if !named || *standing == Some(Checked::Valid) || only.is_some_and(|only| only != place) {
+            if !named || *standing == Some(Checked::Valid) || only.is_some_and(|only| !only.contains(&place)) {
                 continue;
             }
             match signature::check(&key.key, message, &signature.bytes, judge.budget, judge.checker) {
@@ -438,47 +435,29 @@ fn signers(
 }
 
 /// To what a sublayout's file name binds it.
-struct Binding {
+struct Binding<'f> {
     step: usize,
-    signer: usize,
-    folder: String,
+    /// The keyid in the name, or the first eight characters of one.
+    keyid: &'f str,
+    /// The places of the keys that it fits, in the step's authorised keys; at least one.
+    signers: Vec<usize>,
 }
 
-fn bind(file: &str, layout: &Layout, places: &Index<'_>) -> Result<Binding, Code> {
+fn bind<'f>(file: &'f str, layout: &Layout, places: &Index<'_>) -> Result<Binding<'f>, Code> {
     let (name, keyid) = file
         .strip_suffix(".link")
         .and_then(|stem| stem.rsplit_once('.'))
         .ok_or(Code::SublayoutUnbound)?;
-    let place = places.get(name).ok_or(Code::SublayoutUnbound)?;
-    let keys = layout
-        .steps
-        .get(place)
-        .map(|step| step.authorised.as_slice())
-        .unwrap_or_default();
-    let mut candidates = keys.iter().enumerate().filter(|(_, key)| key.label == keyid).peekable();
-    let (signer, key) = if candidates.peek().is_some() {
-        candidates.next()
-    } else {
-        let mut candidates = keys
-            .iter()
-            .enumerate()
-            .filter(|(_, key)| first_eight(&key.label) == keyid);
-        let first = candidates.next();
-        if candidates.next().is_some() {
-            return Err(Code::SublayoutAmbiguous);
-        }
-        first
+    let step = places.get(name).ok_or(Code::SublayoutUnbound)?;
+    let keys = layout.steps.get(step).map(|step| step.authorised.as_slice());
+    let fits = |key: &AuthorisedKey| key.label == keyid || first_eight(&key.label) == keyid;
+    let each = keys.unwrap_or_default().iter().enumerate();
+    let signers: Vec<usize> = each.filter(|(_, key)| fits(key)).map(|(at, _)| at).collect();
+    match keyid.len() {
+        _ if !signers.is_empty() => Ok(Binding { step, keyid, signers }),
+        8 | 64 => Err(Code::SignerUnauthorized),
+        _ => Err(Code::SublayoutUnbound),
     }
-    .ok_or(if matches!(keyid.len(), 8 | 64) {
-        Code::SignerUnauthorized
-    } else {
-        Code::SublayoutUnbound
-    })?;
-    Ok(Binding {
-        step: place,
-        signer,
-        folder: format!("{name}.{}", first_eight(&key.label)),
-    })
 }
 
 /// The first eight characters of a keyid, by which files and folders are named.

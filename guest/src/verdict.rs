@@ -281,6 +281,12 @@ codes! {
     LinksDisagree = "links-disagree",
     /// One functionary signed two links of a step that differ.
     ConflictingLinks = "conflicting-links",
+    /// A sublayout that does not hold.
+    SublayoutRejected = "sublayout-rejected",
+    /// One sublayout under the names of two steps.
+    SublayoutReused = "sublayout-reused",
+    /// A sublayout whose file name fits two signers, one of whom signed it.
+    SublayoutAmbiguous = "sublayout-ambiguous",
     /// A DISALLOW rule matches an artifact.
     DisallowedArtifact = "disallowed-artifact",
     /// A REQUIRE rule does not find its artifact.
@@ -308,14 +314,8 @@ codes! {
     DigestWeak = "digest-weak",
     /// A sublayout whose file name binds it to no step and signer.
     SublayoutUnbound = "sublayout-unbound",
-    /// A sublayout whose file name binds it to two signers.
-    SublayoutAmbiguous = "sublayout-ambiguous",
-    /// One sublayout under the names of two steps.
-    SublayoutReused = "sublayout-reused",
     /// A sublayout's signer may sign several steps that have sublayouts.
     SublayoutSharedSigner = "sublayout-shared-signer",
-    /// A sublayout that does not hold.
-    SublayoutRejected = "sublayout-rejected",
     /// A sublayout that could not be judged.
     SublayoutUndecided = "sublayout-undecided",
     /// Another command was run than the layout expects.

@@ -5,7 +5,7 @@
 //
 // `owner.json` is what `linkgate key show --json owner.pub` prints.
 import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const several = { type: 'string', multiple: true };
@@ -32,7 +32,7 @@ try {
   const links = readdirSync(values.links, { recursive: true })
     .filter((name) => name.endsWith('.link'))
     .sort()
-    .map((name) => [name.replaceAll('\\', '/'), read(join(values.links, name))]);
+    .map((name) => [name.replaceAll(sep, '/'), read(join(values.links, name))]);
   const policy = {
     name: values.name,
     images: values.images,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from conftest import DSSE, IN_TOTO, INDEX, MANIFEST, Registry, Workspace, digest_of, run
@@ -163,6 +164,32 @@ def test_equal_names_lose_nothing(any_registry: Registry, workspace: Workspace) 
     found = workspace.links("out")
     assert sorted(found.values()) == sorted([first, second])
     assert name in found
+
+
+def test_a_sublayout_keeps_its_name(registry: Registry, workspace: Workspace) -> None:
+    """Junk of the same name does not take a sublayout's: by it the sublayout is bound to its step. Two of them are not written."""
+
+    def layer(content: bytes) -> dict[str, Any]:
+        blob = registry.put_blob("app", content)
+        return blob | {"mediaType": IN_TOTO, "annotations": {"org.opencontainers.image.title": "build.deadbeef.link"}}
+
+    def attached(*contents: bytes) -> str:
+        config = registry.put_blob("app", b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer(each) for each in contents]}
+        registry.put_manifest("app", f"{fallback_tag(workspace)}.att", manifest)
+        return workspace.push(registry)
+
+    one, two = (b'{"signed":{"_type":"layout","readme":"%d"},"signatures":[]}' % number for number in (1, 2))
+    junk = [b"junk %d" % number for number in range(8)]
+    image = workspace.push(registry)
+    image = attached(*junk[:4], one, *junk[4:])
+    workspace.linkgate("fetch", image, "out", *options(registry))
+    found = workspace.links("out")
+    assert found["build.deadbeef.link"] == one and sorted(found.values()) == sorted([one, *junk])
+    image = attached(one, two, *junk)
+    refused = workspace.linkgate("fetch", image, "more", *options(registry), code=2)
+    assert "two sublayouts that differ are attached as `build.deadbeef.link`" in refused.stderr
+    assert not (workspace.folder / "more").exists()
 
 
 def test_writers_at_the_same_time(any_registry: Registry, workspace: Workspace) -> None:

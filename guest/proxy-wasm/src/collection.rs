@@ -205,21 +205,12 @@ impl Collection {
         }
     }
 
-    /// The documents, equal ones once, names told apart, in an order that the registry does not choose.
+    /// The documents, equal ones once, in an order that the registry does not choose. Those that only have one name are all
+    /// there, each under that name.
     pub fn documents(self) -> Vec<Document> {
-        let mut taken = BTreeSet::new();
-        let each = self.links.into_iter().map(|((mut name, digest), bytes)| {
-            // None is left out, whatever somebody else called what stands beside it.
-            let hex = digest.split_once(':').map_or("", |(_, hex)| hex).to_owned();
-            while taken.contains(&name) {
-                let stem = name.strip_suffix(".link").unwrap_or(&name);
-                name = format!("{stem}.{hex}.link");
-            }
-            taken.insert(name.clone());
-            Document {
-                name,
-                content: Content(bytes),
-            }
+        let each = self.links.into_iter().map(|((name, _), bytes)| Document {
+            name,
+            content: Content(bytes),
         });
         each.collect()
     }

@@ -64,17 +64,6 @@ impl<'e> Judgement<'e> {
     }
 }
 
-impl Judgement<'_> {
-    /// Findings beneath a step that was not counted: they are why it is rejected, unless it may yet be undecided.
-    pub(super) fn findings_or_warnings(&mut self, findings: Vec<Finding>) {
-        if self.findings.is_empty() {
-            self.warnings.extend(findings);
-        } else {
-            self.findings.extend(findings);
-        }
-    }
-}
-
 /// The finding that a layout has expired.
 pub fn expired(expires: Instant, now: Instant, at: &[String]) -> Finding {
     Finding::new(

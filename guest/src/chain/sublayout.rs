@@ -1,5 +1,8 @@
 //! A sublayout: a layout that stands for a step of another one, and counts as that step's link if its chain holds
 //! (specification 1.0, section 5).
+//!
+//! One that is bound to a step and validly signed always has a say: it counts, or fails its step, or leaves the verdict
+//! undecided. If it could be left out instead, whoever can only add evidence could take away what contradicts.
 
 use super::{Judgement, Standing, Tally, Verification, expired};
 use crate::evidence::{BoundSublayout, Evidence, place};
@@ -25,18 +28,25 @@ impl<'e> Verification<'_, 'e> {
     ) -> Result<(), Spent> {
         let at = place(&standing.at, Some(&step.name));
         let document = sublayout.document;
-        if reused {
-            judgement.warnings.push(
-                Finding::new(
-                    Code::SublayoutReused,
-                    &at,
-                    format!("`{document}` does not count: the same sublayout stands under the name of another step"),
-                )
-                .document(document),
+        let mut contradict = |judgement: &mut Judgement<'_>, code, message| {
+            tally.contradicted = true;
+            judgement
+                .findings
+                .push(Finding::new(code, &at, message).document(document));
+        };
+        let Some(place_of_signer) = sublayout.signer else {
+            let message = format!(
+                "the name of the sublayout `{document}` fits two keys that may sign the step: name it with the full keyid"
             );
+            contradict(judgement, Code::SublayoutAmbiguous, message);
+            return Ok(());
+        };
+        if reused {
+            let message = format!("the sublayout `{document}` also stands under the name of another step");
+            contradict(judgement, Code::SublayoutReused, message);
             return Ok(());
         }
-        if let Some(signer) = step.authorised.get(sublayout.signer)
+        if let Some(signer) = step.authorised.get(place_of_signer)
             && layout
                 .steps
                 .iter()
@@ -87,20 +97,14 @@ impl<'e> Verification<'_, 'e> {
                 tally.evidence.push(Evidence {
                     document,
                     link: Rc::new(link),
-                    signers: vec![sublayout.signer],
+                    signers: vec![place_of_signer],
                     sublayout: true,
                 });
             }
             _ => {
-                judgement.warnings.push(
-                    Finding::new(
-                        Code::SublayoutRejected,
-                        &at,
-                        format!("the sublayout `{document}` does not hold, so it does not count"),
-                    )
-                    .document(document),
-                );
-                tally.beneath.append(&mut inner.findings);
+                let message = format!("the sublayout `{document}` does not hold");
+                contradict(judgement, Code::SublayoutRejected, message);
+                judgement.findings.append(&mut inner.findings);
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! `linkgate fetch`
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +11,9 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use linkgate_image::{Image, ManifestDigest};
+use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::limits;
+use linkgate_verifier::payload::{self, Kind};
 use linkgate_verifier::request::Document;
 
 use super::registries;
@@ -29,6 +32,9 @@ Examples:
       Verifies it afterwards: before that, nothing that was fetched is believed.
 
 It is sought among the image's referrers, and under the tags `sha256-<digest>` and `sha256-<digest>.att`.
+
+Of several links of one name all but one get their digest into it: a link's name is no evidence. A sublayout is bound to its
+step by its name and keeps it; two that differ and have one name fit into no folder, and nothing is written.
 
 Exit codes: 0 done, 1 nothing is attached, 2 anything else.";
 
@@ -62,7 +68,7 @@ pub(crate) struct Args {
 /// Fetches what is attached to an image.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let registry = Arc::new(Registry::new(&args.registries)?);
-    let documents = registries::block_on(documents(args, &registry))??;
+    let documents = files(registries::block_on(documents(args, &registry))??)?;
     if documents.is_empty() {
         terminal::note(format_args!("no evidence is attached to {}", args.image));
         return Ok(ExitCode::FAILURE);
@@ -78,6 +84,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         terminal::print(args.folder.join(&document.name).display())?;
     }
+    still_there(&args.folder, &documents)?;
     let written = targets.iter().flatten().count();
     let before = match documents.len() - written {
         0 => String::new(),
@@ -116,6 +123,55 @@ async fn documents(args: &Args, registry: &Arc<Registry>) -> anyhow::Result<Vec<
         .try_collect()
         .await?;
     Ok(evidence::documents(fetched))
+}
+
+/// The documents as files of a folder, which has each name once. Only a sublayout's name says something, so that it keeps
+/// it, and all else makes room: none must lose its say because of what another one is called.
+fn files(mut documents: Vec<Document>) -> anyhow::Result<Vec<Document>> {
+    let mut taken = BTreeSet::new();
+    for document in documents.iter().filter(|document| is_layout(document)) {
+        if !taken.insert(document.name.clone()) {
+            bail!(
+                "two sublayouts that differ are attached as `{}`, and a folder has a name once: remove the one that is \
+                 out of date from the registry, or let the gate judge the image, which takes both; nothing was written",
+                terminal::harmless(&document.name)
+            );
+        }
+    }
+    let all: BTreeSet<String> = documents.iter().map(|document| document.name.clone()).collect();
+    for document in &mut documents {
+        if !is_layout(document) && !taken.insert(document.name.clone()) {
+            let digest = ManifestDigest::of(&document.content.0);
+            while all.contains(&document.name) || taken.contains(&document.name) {
+                let stem = document.name.strip_suffix(".link").unwrap_or(&document.name);
+                document.name = format!("{stem}.{}.link", digest.hex());
+            }
+            taken.insert(document.name.clone());
+        }
+    }
+    Ok(documents)
+}
+
+/// Whether a document is a sublayout, if it is anything at all.
+fn is_layout(document: &Document) -> bool {
+    let envelope = Envelope::parse(&document.content.0);
+    envelope.is_ok_and(|envelope| payload::kind(&envelope) == Ok(Kind::Layout))
+}
+
+/// Makes sure that no file was written over another: there are file systems to which different names are one.
+fn still_there(folder: &Path, documents: &[Document]) -> anyhow::Result<()> {
+    for document in documents {
+        let path = folder.join(&document.name);
+        let there = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        if there != document.content.0 {
+            bail!(
+                "`{}` was overwritten by another file whose name is the same to this file system: fetch into a folder on \
+                 one that tells upper from lower case",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What evidence is sought about: a tag means what it means now.
@@ -171,6 +227,66 @@ mod tests {
     use linkgate_verifier::request::Content;
 
     use super::*;
+
+    fn named(name: &str, content: &str) -> Document {
+        Document {
+            name: name.to_owned(),
+            content: Content(content.into()),
+        }
+    }
+
+    fn sublayout(readme: &str) -> String {
+        format!(r#"{{"signed": {{"_type": "layout", "readme": "{readme}"}}, "signatures": []}}"#)
+    }
+
+    #[test]
+    fn a_sublayout_keeps_its_name_and_nothing_is_lost() {
+        let link = r#"{"signed": {"_type": "link"}, "signatures": []}"#;
+        let hex = |content: &str| ManifestDigest::of(content.as_bytes()).hex().to_owned();
+        for junk in ["{", link, "\u{0}"] {
+            let second = format!("a.{}.link", hex(junk));
+            let third = format!("a.{}.{0}.link", hex(junk));
+            // Whoever may attach something knows under which name the second of two is kept, and takes it.
+            for taker in [sublayout("taker"), "taker".to_owned()] {
+                let given = [
+                    named("a.link", junk),
+                    named("a.link", &sublayout("one")),
+                    named(&second, &taker),
+                ];
+                for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+                    let files = files(order.map(|at| given[at].clone()).into()).unwrap();
+                    let name_of = |content: &str| {
+                        let found = files.iter().find(|file| file.content.0 == content.as_bytes());
+                        found.map(|file| file.name.clone())
+                    };
+                    assert_eq!(name_of(&sublayout("one")).as_deref(), Some("a.link"));
+                    assert_eq!(name_of(&taker), Some(second.clone()));
+                    assert_eq!(name_of(junk), Some(third.clone()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_sublayouts_of_one_name_are_not_written() {
+        let given = vec![named("a.link", &sublayout("one")), named("a.link", &sublayout("two"))];
+        let error = files(given).unwrap_err().to_string();
+        assert!(
+            error.contains("two sublayouts that differ are attached as `a.link`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_was_overwritten_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.link"), "2").unwrap();
+        assert!(still_there(folder.path(), &[named("a.link", "2")]).is_ok());
+        let error = still_there(folder.path(), &[named("a.link", "1")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("was overwritten"), "{error}");
+    }
 
     #[test]
     fn never_outside_and_never_over() {

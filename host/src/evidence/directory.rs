@@ -19,7 +19,7 @@ pub struct Directory {
 }
 
 /// A mounted `ConfigMap`: all its keys are links or sublayouts, whatever they are called. Keys have no `/`: `__` stands for
-/// it in those of a sublayout's evidence.
+/// it in those of a sublayout's evidence, after a folder's name, `<step>.<keyid8>`.
 #[derive(Clone, Debug)]
 pub struct ConfigMap {
     path: PathBuf,
@@ -130,7 +130,7 @@ impl ConfigMap {
                 return Err(self.failed(&format!("more than {} bytes", self.most)));
             };
             left = rest;
-            pieces.push(piece(name.replace("__", "/"), bytes));
+            pieces.push(piece(path_of(name), bytes));
         }
         Ok(pieces)
     }
@@ -153,6 +153,25 @@ impl Source for ConfigMap {
     fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes> {
         Box::pin(async move { here(self, piece) })
     }
+}
+
+/// The path that a key of a `ConfigMap` stands for. Only what has a dot, as folders of sublayouts have, is a folder: a
+/// step's name may have `__` itself.
+fn path_of(key: &str) -> String {
+    let mut path = String::new();
+    let mut folder_begins = 0;
+    let mut parts = key.split("__");
+    path.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        if path[folder_begins..].contains('.') {
+            path.push('/');
+            folder_begins = path.len();
+        } else {
+            path.push_str("__");
+        }
+        path.push_str(part);
+    }
+    path
 }
 
 /// The bytes of a piece that was read when it was listed.
@@ -238,6 +257,13 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["build", "build.776a00e2/inner.link"]);
+        for (key, path) in [
+            ("my__step.776a00e2.link", "my__step.776a00e2.link"),
+            ("my__step.776a00e2__my__inner.link", "my__step.776a00e2/my__inner.link"),
+            ("a.1__b.2__c.link", "a.1/b.2/c.link"),
+        ] {
+            assert_eq!(path_of(key), path);
+        }
         let error = ConfigMap::new(mount.path().to_owned(), 10).read().unwrap_err();
         assert!(error.to_string().contains("more than 10 bytes"), "{error}");
     }

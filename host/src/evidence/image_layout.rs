@@ -77,7 +77,13 @@ impl ImageLayout {
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<Descriptor> = index.says.index().to_vec();
         while let Some(descriptor) = waiting.pop() {
-            if !descriptor.may_be_evidence() || !seen.insert(descriptor.digest.clone()) {
+            // What is listed once more in another way may be evidence only in one of them.
+            let listed = (
+                descriptor.digest.clone(),
+                descriptor.artifact_type.clone(),
+                descriptor.annotations.get(REF_NAME).cloned(),
+            );
+            if !descriptor.may_be_evidence() || !seen.insert(listed) {
                 continue;
             }
             if seen.len() > MANIFESTS {

@@ -277,10 +277,15 @@ impl Question {
     ) -> Option<Content> {
         let labels: Vec<&str> = keys.iter().map(|key| key.label.as_str()).collect();
         let step = json!({"name": name, "pubkeys": labels, "threshold": 1});
-        let request = Request {
+        let mut documents = self.about_it();
+        // A link's name says nothing, and two may have one: these are called by their places.
+        for (at, document) in documents.iter_mut().enumerate() {
+            document.name = at.to_string();
+        }
+        let mut request = Request {
             layout: Content(json!({"_type": "layout", "steps": [step]}).to_string().into_bytes()),
             trust: Trust::Asserted(keys.to_vec()),
-            documents: self.about_it(),
+            documents,
             inspections: Vec::new(),
             parameters: BTreeMap::new(),
             subjects: Vec::new(),
@@ -292,12 +297,9 @@ impl Question {
             return None;
         }
         let signer = verdict.steps.first()?.signers.first()?;
-        let found = |document: &&Document| document.name == signer.document && !signer.sublayout;
-        self.request
-            .documents
-            .iter()
-            .find(found)
-            .map(|document| document.content.clone())
+        let found = |document: &Document| document.name == signer.document && !signer.sublayout;
+        let at = request.documents.iter().position(found)?;
+        Some(request.documents.swap_remove(at).content)
     }
 }
 
@@ -447,6 +449,16 @@ fn sentence(policy: &Policy, findings: &[Finding], warnings: &[Finding], steps: 
         return counted(said, findings.len());
     }
     let mut said = format!("{step}{}", policy.names.within(&first.message));
+    if first.code == Code::SublayoutRejected {
+        // Why it does not hold is found beneath it.
+        let after = findings.iter().skip_while(|finding| !std::ptr::eq(*finding, first));
+        if let Some(cause) = after
+            .into_iter()
+            .find(|finding| finding.code != Code::SublayoutRejected)
+        {
+            said = format!("{said}: {}", policy.names.within(&cause.message));
+        }
+    }
     if first.code != Code::ThresholdNotMet {
         return counted(said, findings.len());
     }

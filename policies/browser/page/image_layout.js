@@ -39,8 +39,10 @@ export async function readImageLayout(file) {
   while (waiting.length > 0) {
     const descriptor = waiting.pop();
     const { digest } = descriptor;
-    if (seen.has(digest)) continue;
-    seen.add(digest);
+    // What is listed once more in another way may be evidence only in one of them.
+    const listed = JSON.stringify([digest, descriptor.artifactType, nameOf(descriptor)]);
+    if (seen.has(listed)) continue;
+    seen.add(listed);
     if (seen.size > MANIFESTS) throw new Error(`more than ${MANIFESTS} manifests`);
     const kind = descriptor.artifactType;
     const mayBeEvidence = kind === undefined || kind === IN_TOTO || kind === EMPTY;
@@ -66,15 +68,18 @@ export async function readImageLayout(file) {
     images: [...images].map(([digest, name]) => ({ digest, name })),
     /** The links about an image, in bytes, under the names that they have among evidence. */
     linksAbout: async (digest) => {
-      const documents = new Map();
+      const documents = [];
+      const had = new Set();
       for (const link of evidence.filter((link) => link.about === digest)) {
+        const key = JSON.stringify([link.name, link.digest]);
+        if (had.has(key)) continue;
+        had.add(key);
         const bytes = await blob(entries, link.digest, LINK_BYTES, true);
         if (bytes.length !== link.size) throw new Error(`the link ${link.digest} has ${bytes.length} bytes, and is said to have ${link.size}`);
-        // Two of one name: each keeps its bytes, and the second one is called by its digest.
-        const name = documents.has(link.name) ? `${link.digest.split(":")[1]}.link` : link.name;
-        documents.set(name, bytes);
+        // Two may have one name. Neither is called otherwise: by it a sublayout is bound to its step.
+        documents.push({ name: link.name, bytes });
       }
-      return [...documents].map(([name, bytes]) => ({ name, bytes }));
+      return documents;
     },
   };
 }

@@ -80,12 +80,12 @@ class Corpus:
 
 def request(
     layout: str | dict[str, str],
-    documents: dict[str, str | dict[str, str]],
+    documents: dict[str, str | dict[str, str]] | list[tuple[str, str | dict[str, str]]],
     trust: Key | list[Key] | dict[str, Json],
     now: int = NOW,
     **rest: Json,
 ) -> dict[str, Any]:
-    """A request: documents by name, as text unless they say `base64`."""
+    """A request: documents by name (pairs, where several have one), as text unless they say `base64`."""
 
     def content(value: str | dict[str, str]) -> dict[str, str]:
         return {"text": value} if isinstance(value, str) else value
@@ -94,10 +94,11 @@ def request(
         trust = [trust]
     if isinstance(trust, list):
         trust = {"signed_by": [key.object() for key in trust]}
+    pairs = documents.items() if isinstance(documents, dict) else documents
     return {
         "layout": content(layout),
         "trust": trust,
-        "documents": [{"name": name} | content(value) for name, value in documents.items()],
+        "documents": [{"name": name} | content(value) for name, value in pairs],
         "now": now,
     } | rest
 

@@ -34,6 +34,10 @@ def inner_documents(under: str, sign=metablock, compile_=COMPILE) -> dict[str, s
     return {f"{under}/{name}": document for name, document in links.items()}
 
 
+# What speaks for `outer` beside a sublayout, and agrees with alice's.
+GOOD_LINK = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
+
+
 def outer_layout(signers=(ALICE,), threshold=1, materials=None, products=None, **extra):
     """The owner's layout: `outer`, whose work a sublayout may describe."""
     return layout(
@@ -93,38 +97,42 @@ def basics(c: Corpus) -> None:
     disagreed = link("outer", materials=files("src"), products=files(app="changed"))
     c.add("sublayout/disagrees-with-a-link", "Rules 12 and 13: or it does not.", delegated(by(ALICE) | named(("outer", BOB, metablock(disagreed, BOB))), outer_layout([ALICE, BOB], 1)), "reject", "links-disagree")
     c.add("sublayout/two-for-threshold-2", "Rules 12 and 13: two functionaries' sublayouts meet a threshold of 2, each with documents of its own.", delegated(by(ALICE) | by(BOB, inner_layout(readme="bob's")), outer_layout([ALICE, BOB], 2)), "accept")
-    c.add("sublayout/two-for-threshold-2-one-incomplete", "Rule 13: the documents of one signer's sublayout serve no other's.", delegated(by(ALICE) | by(BOB, inner_layout(readme="bob's"), inner={}), outer_layout([ALICE, BOB], 2)), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+    c.add("sublayout/two-for-threshold-2-one-incomplete", "Rule 13: the documents of one signer's sublayout serve no other's.", delegated(by(ALICE) | by(BOB, inner_layout(readme="bob's"), inner={}), outer_layout([ALICE, BOB], 2)), "reject", "sublayout-rejected", "threshold-not-met")
 
 
 def empties(c: Corpus) -> None:
     empty = by(ALICE, layout([], [CAROL]), inner={})
     c.add("sublayout/empty", "Rule 13: a sublayout without steps has an empty summary, and a warning.", delegated(empty), "accept", warnings=["no-steps"], adversarial=27)
     c.add("sublayout/empty-but-something-required", "Rule 13: an empty summary made nothing.", delegated(empty, outer_layout(products=[["REQUIRE", "app"]])), "reject", "required-artifact-missing", adversarial=27)
-    c.add("strict/sublayout-empty", "Rule 23: strict rejects a sublayout without steps as it does a layout: it does not count.", delegated(empty, options={"strict": True}), "reject", "threshold-not-met", adversarial=27)
+    c.add("strict/sublayout-empty", "Rule 23: strict rejects a sublayout without steps as it does a layout.", delegated(empty, options={"strict": True}), "reject", "sublayout-rejected", "no-steps", adversarial=27)
     c.add("sublayout/empty-as-subject", "Rule 22: it made no subject.", delegated(empty, subjects=[{"digests": digest("app")}]), "reject", "subject-not-found", adversarial=27)
 
 
 def refusals(c: Corpus) -> None:
-    def bad(fault, about, documents, *warnings, outer=None, number=None, code="threshold-not-met"):
-        c.add(f"sublayout/{fault}", about, delegated(documents, outer), "reject", code, warnings=warnings, adversarial=number)
+    def bad(fault, about, documents, *warnings, outer=None, number=None):
+        c.add(f"sublayout/{fault}", about, delegated(documents, outer), "reject", "threshold-not-met", warnings=warnings, adversarial=number)
 
-    uncounted = "Rule 13: a sublayout that is expired, malformed or rejected is uncounted, with its own findings beneath."
-    rejected = {
-        "expired": by(ALICE, inner_layout(expires="2025-11-24T16:00:00Z")),
-        "inner-link-missing": by(ALICE, inner=dict(list(inner_documents(folder("outer", ALICE)).items())[:1])),
-        "inner-rule-broken": by(ALICE, inner=inner_documents(folder("outer", ALICE), compile_=link("compile", materials=files(src="changed"), products=files("app")))),
-        "inner-extra-product": by(ALICE, inner=inner_documents(folder("outer", ALICE), compile_=link("compile", materials=files("src"), products=files("app", "evil")))),
-    }
-    for fault, documents in rejected.items():
-        bad(fault, uncounted, documents, "sublayout-rejected")
-        other = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
+    always = "Rule 13: a sublayout that is bound and validly signed always has a say: if it is expired, malformed or rejected its step fails, with its own findings beneath"
+
+    def contradicts(fault, documents, *codes):
+        c.add(f"sublayout/{fault}", always + ".", delegated(documents), "reject", "sublayout-rejected", *codes)
         c.add(
             f"sublayout/{fault}-beside-a-good-link",
-            uncounted + " A good link still counts.",
-            delegated(documents | other, outer_layout([ALICE, BOB])),
-            "accept",
-            warnings=["sublayout-rejected"],
+            always + ", also beside a link that would be enough.",
+            delegated(documents | GOOD_LINK, outer_layout([ALICE, BOB])),
+            "reject",
+            "sublayout-rejected",
+            *codes,
         )
+
+    compiled = {
+        "rule-broken": link("compile", materials=files(src="changed"), products=files("app")),
+        "extra-product": link("compile", materials=files("src"), products=files("app", "evil")),
+    }
+    contradicts("expired", by(ALICE, inner_layout(expires="2025-11-24T16:00:00Z")), "layout-expired")
+    contradicts("inner-link-missing", by(ALICE, inner=dict(list(inner_documents(folder("outer", ALICE)).items())[:1])), "threshold-not-met")
+    for fault, value in compiled.items():
+        contradicts(f"inner-{fault}", by(ALICE, inner=inner_documents(folder("outer", ALICE), compile_=value)), "disallowed-artifact")
     c.add("sublayout/expiring-a-second-later", "Rule 13: its own expiry is judged at the same instant.", delegated(by(ALICE, inner_layout(expires="2025-11-24T16:00:01Z"))), "accept")
     for fault, value in {
         "malformed-rule": layout([step("compile", CAROL, products=[[]])], [CAROL]),
@@ -132,7 +140,17 @@ def refusals(c: Corpus) -> None:
         "malformed-threshold": layout([step("compile", CAROL, threshold=0)], [CAROL]),
         "malformed-without-keys": {k: v for k, v in inner_layout().items() if k != "keys"},
     }.items():
-        bad(fault, uncounted, by(ALICE, value))
+        contradicts(fault, by(ALICE, value), "layout-malformed")
+    # Nothing canonical is signed in a DSSE: its signature may be valid over what is no strict JSON.
+    whole = text(inner_layout())
+    for fault, payload in {
+        "steps-twice": whole.replace('"steps":', '"steps": [], "steps":', 1),
+        "not-a-number": whole.replace('"readme": ""', '"readme": NaN'),
+        "lone-surrogate": whole.replace('"readme": ""', '"readme": "\\ud800"'),
+        "more-text": whole + "}",
+    }.items():
+        assert payload != whole, fault
+        contradicts(f"dsse-{fault}", by(ALICE, payload, sign=dsse, inner={}), "layout-malformed")
     bad("signed-by-another", "Rule 13: the document's name binds it to one signer, whose signature it must bear.", {file_name("outer", ALICE): metablock(inner_layout(), BOB)} | inner_documents(folder("outer", ALICE)), outer=outer_layout([ALICE, BOB]))
     bad("signature-invalid", "Rule 11: a sublayout with a bad signature does not count.", by(BOB.named(ALICE.keyid)), "signature-invalid")
     bad("signer-unauthorised", "Rule 11: a sublayout by a key that the step does not list does not count.", by(BOB), "signer-unauthorized", number=6)
@@ -148,7 +166,7 @@ def refusals(c: Corpus) -> None:
     bad("inner-links-in-the-root", "Rule 13: a sublayout reads its own folder alone.", by(ALICE, inner={name.split("/")[1]: document for name, document in inner_documents("x").items()}))
     bad("inner-links-in-another-folder", "Rule 13: a sublayout reads its own folder alone.", by(ALICE, inner=inner_documents(folder("outer", BOB))))
     bad("inner-links-under-the-full-keyid", "Rule 13: the folder bears eight digits also where the document bears the full keyid.", by(ALICE, name=f"outer.{ALICE.keyid}.link", inner=inner_documents(f"outer.{ALICE.keyid}")))
-    bad("inner-links-signed-by-a-root-functionary", "Rule 13: only the sublayout's own keys sign its steps.", by(ALICE, inner={f"{folder('outer', ALICE)}/{n}": d for n, d in named(("fetch", ALICE, metablock(FETCH, ALICE)), ("compile", ALICE, metablock(COMPILE, ALICE))).items()}), "sublayout-rejected")
+    bad("inner-links-signed-by-a-root-functionary", "Rule 13: only the sublayout's own keys sign its steps.", by(ALICE, inner={f"{folder('outer', ALICE)}/{n}": d for n, d in named(("fetch", ALICE, metablock(FETCH, ALICE)), ("compile", ALICE, metablock(COMPILE, ALICE))).items()}))
     inner = {name: document for name, document in inner_documents(folder("outer", ALICE)).items()}
     c.add(
         "sublayout/stray-file-beside-inner-links",
@@ -162,7 +180,7 @@ def refusals(c: Corpus) -> None:
 def binding(c: Corpus) -> None:
     two = layout([step("outer", ALICE), step("other", ALICE)], [ALICE])
     reused = by(ALICE) | {file_name("other", ALICE): metablock(inner_layout(), ALICE)} | inner_documents(folder("other", ALICE))
-    c.add("sublayout/copied-to-another-step", "Rule 13: one payload serves at most one step.", delegated(reused, two), "reject", "threshold-not-met", warnings=["sublayout-reused"], adversarial=1)
+    c.add("sublayout/copied-to-another-step", "Rule 13: one payload that is bound to two steps fails both.", delegated(reused, two), "reject", "sublayout-reused", adversarial=1)
     both = by(ALICE) | {file_name("other", ALICE): metablock(inner_layout(readme="other"), ALICE)} | inner_documents(folder("other", ALICE))
     c.add("sublayout/one-signer-two-steps", "Rule 13: a signer who may sign several steps draws a warning: nothing in a sublayout says for which it was made.", delegated(both, two), "accept", warnings=["sublayout-shared-signer"], adversarial=1)
     c.add("strict/sublayout-shared-signer", "Rule 23: strict rejects it.", delegated(both, two, options={"strict": True}), "reject", "sublayout-shared-signer", adversarial=1)
@@ -171,8 +189,54 @@ def binding(c: Corpus) -> None:
     c.add("sublayout/moved-to-another-signers-name", "Rule 13: nor does one renamed for another signer of its step.", delegated({file_name("outer", BOB): metablock(inner_layout(), ALICE)} | inner_documents(folder("outer", BOB)), outer_layout([ALICE, BOB])), "reject", "threshold-not-met", adversarial=1)
     first, second = ALICE.named("deadbeef" + "1" * 56), BOB.named("deadbeef" + "2" * 56)
     value = layout([step("outer", [first, second])], [first, second])
-    document = metablock(inner_layout(), first)
-    c.add("sublayout/keyids-share-eight-digits", "Rule 13: an ambiguous keyid8 is uncounted.", delegated({"outer.deadbeef.link": document} | inner_documents("outer.deadbeef"), value), "reject", "threshold-not-met", warnings=["sublayout-ambiguous"], adversarial=4)
+    inner = inner_documents("outer.deadbeef")
+    good = {f"outer.{second.keyid}.link": metablock(link("outer", materials=files("src"), products=files("app")), second)}
+    about = "Rule 13: eight digits that fit two signers fail the step"
+    for signer, key in {"first": first, "second": second}.items():
+        document = {"outer.deadbeef.link": metablock(inner_layout(), key)} | inner
+        c.add(f"sublayout/keyids-share-eight-digits-{signer}", about + ", whichever of them signed.", delegated(document, value), "reject", "sublayout-ambiguous", adversarial=4)
+    c.add("sublayout/keyids-share-eight-digits-beside-a-good-link", about + ", also beside a link that would be enough.", delegated(document | good, value), "reject", "sublayout-ambiguous", adversarial=4)
+    c.add("sublayout/keyids-share-eight-digits-signed-by-neither", "Rule 13: a document without a valid signature by one of them is uncounted.", delegated({"outer.deadbeef.link": metablock(inner_layout(), CAROL)} | good, value), "accept", warnings=["signer-unauthorized"], adversarial=4)
+    full = {f"outer.{first.keyid}.link": metablock(inner_layout(), first)} | inner
+    c.add("sublayout/keyids-share-eight-digits-named-in-full", "Rule 13: the full keyid fits one signer.", delegated(full, value), "accept", adversarial=4)
+    short = BOB.named("deadbeef")
+    value = layout([step("outer", [first, short])], [first, short])
+    for signer, key, decision in (("first", first, ("reject", "sublayout-ambiguous")), ("second", short, ("accept",))):
+        document = {"outer.deadbeef.link": metablock(inner_layout(), key)} | inner
+        c.add(f"sublayout/full-keyid-is-anothers-eight-digits-{signer}", about + ", unless it is the full keyid of the one who signed.", delegated(document, value), *decision, adversarial=4)
+
+
+def additions(c: Corpus) -> None:
+    """One more document never takes away a contradiction."""
+    name = file_name("outer", ALICE)
+    both = outer_layout([ALICE, BOB])
+    disagrees = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files(app="changed")), BOB)))
+    contradicted = list((by(ALICE) | disagrees).items())
+    about = "Rule 13: two documents may have one name; neither is renamed or dropped for it"
+    old = metablock(inner_layout(readme="old"), ALICE)
+    for fault, more in {
+        "junk": "{",
+        "a-link": metablock(link("outer", materials=files("src"), products=files(app="changed")), BOB),
+        "an-unsigned-layout": metablock(inner_layout(readme="junk")),
+        "its-copy": dict(contradicted)[name],
+    }.items():
+        for order, documents in {"before": [(name, more), *contradicted], "after": [*contradicted, (name, more)]}.items():
+            c.add(f"sublayout/name-shared-with-{fault}-{order}", about + ".", delegated(documents, both), "reject", "links-disagree")
+    c.add("sublayout/name-shared-with-junk-and-good", about + ": a stray file denies nothing.", delegated([(name, "{"), *by(ALICE).items(), (name, "{}")]), "accept", warnings=["document-malformed"])
+    c.add("sublayout/name-shared-by-two-that-hold", about + ".", delegated([(name, old), *by(ALICE).items()]), "accept")
+    expired = metablock(inner_layout(expires="2025-11-24T16:00:00Z"), ALICE)
+    c.add("sublayout/name-shared-with-an-expired-one", about + ": each has its say.", delegated([(name, expired), *by(ALICE).items()]), "reject", "sublayout-rejected", "layout-expired")
+    c.add("link/name-shared-by-two-links", about + ".", delegated([("outer.link", document) for document in [*GOOD_LINK.values(), *disagrees.values()]], outer_layout([BOB])), "reject", "conflicting-links")
+    replayed = metablock(link("compile", materials=files("src"), products=files(app="changed")), CAROL)
+    documents = by(ALICE) | GOOD_LINK
+    c.add("sublayout/good-beside-a-good-link", "What the replayed link beside it takes away.", delegated(documents, both), "accept")
+    c.add("sublayout/old-link-in-its-folder", "Rule 13: an old link in its folder fails the sublayout, and that the step.", delegated(documents | {f"{folder('outer', ALICE)}/old.link": replayed}, both), "reject", "sublayout-rejected", "conflicting-links", adversarial=49)
+    two = layout([step("outer", [ALICE, BOB]), step("other", [ALICE, BOB])], [ALICE, BOB])
+    links = disagrees | named(("other", BOB, metablock(link("other", products=files(app="changed")), BOB)))
+    copied = by(ALICE) | links | {file_name("other", ALICE): dict(contradicted)[name]}
+    c.add("sublayout/copied-to-another-step-beside-links", "Rule 13: a copy under another step's name takes nothing away.", delegated(copied, two), "reject", "sublayout-reused", adversarial=1)
+    unsigned = by(ALICE) | GOOD_LINK | named(("other", BOB, metablock(link("other"), BOB))) | {file_name("other", ALICE): metablock(inner_layout(), BOB)}
+    c.add("sublayout/copied-to-another-step-unsigned", "Rule 13: and one that its signer has not signed denies nothing.", delegated(unsigned, two), "accept", adversarial=1)
 
 
 def nesting(c: Corpus) -> None:
@@ -194,7 +258,7 @@ def nesting(c: Corpus) -> None:
     broken = nest(3)
     last = list(broken)[-1]
     broken[last] = metablock(link("outer", products=files("app", "evil")), ALICE)
-    c.add("sublayout/nested-3-deep-rejected-at-the-bottom", "Rule 13: a fault at the bottom reaches the top.", delegated(broken), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+    c.add("sublayout/nested-3-deep-rejected-at-the-bottom", "Rule 13: a fault at the bottom reaches the top.", delegated(broken), "reject", "sublayout-rejected", "disallowed-artifact")
 
 
 def inside(c: Corpus) -> None:
@@ -208,19 +272,18 @@ def inside(c: Corpus) -> None:
     c.add("sublayout/inspection-supplied", about + ".", delegated(documents, inspections=[result("look", good, at)]), "accept", adversarial=29)
     c.add("sublayout/inspection-supplied-for-the-root", about + "; the root's is not the sublayout's.", delegated(documents, inspections=[result("look", good)]), "undecided", "inspection-not-run", adversarial=29)
     c.add("sublayout/inspection-planted-in-its-folder", about + "; it is never taken from among the evidence.", delegated(documents | {f"{at[0]}/look.link": metablock(link("look", materials=files("app")), CAROL)}), "undecided", "inspection-not-run", adversarial=[29, 46])
-    c.add("sublayout/inspection-failed", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("app"), byproducts={"return-value": 2})), at)]), "reject", "threshold-not-met", warnings=["sublayout-rejected"], adversarial=29)
-    c.add("sublayout/inspection-saw-another-file", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("evil"))), at)]), "reject", "threshold-not-met", warnings=["sublayout-rejected"], adversarial=29)
+    c.add("sublayout/inspection-failed", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("app"), byproducts={"return-value": 2})), at)]), "reject", "sublayout-rejected", "inspection-failed", adversarial=29)
+    c.add("sublayout/inspection-saw-another-file", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("evil"))), at)]), "reject", "sublayout-rejected", "disallowed-artifact", adversarial=29)
     unsupported = inner_layout()
     unsupported["steps"][0]["cert_constraints"] = [{"common_name": "*"}]
     c.add("sublayout/unsupported-constraint", "Rules 2 and 13: a constraint that cannot be checked, in a sublayout that is needed, is undecided.", delegated(by(ALICE, unsupported)), "undecided", "layout-unsupported", adversarial=48)
-    link_ = named(("outer", BOB, metablock(link("outer", materials=files("src"), products=files("app")), BOB)))
-    c.add("sublayout/unsupported-constraint-beside-a-good-link", "Rule 2: it is never skipped, even beside evidence that would be enough.", delegated(by(ALICE, unsupported) | link_, outer_layout([ALICE, BOB])), "undecided", "layout-unsupported", warnings=["sublayout-undecided"], adversarial=48)
+    c.add("sublayout/unsupported-constraint-beside-a-good-link", "Rule 2: it is never skipped, even beside evidence that would be enough.", delegated(by(ALICE, unsupported) | GOOD_LINK, outer_layout([ALICE, BOB])), "undecided", "layout-unsupported", warnings=["sublayout-undecided"], adversarial=48)
     braces = layout([step("make", CAROL, products=[["ALLOW", "{v}"], REST])], [CAROL])
     inner = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("{v}")), CAROL)}
     outer = outer_layout(materials=[REST], products=[["ALLOW", "{{{v}}}"], REST])
     c.add("sublayout/parameters-stay-outside", "Rule 10: parameters do not reach sublayouts, where all braces are literal.", delegated(by(ALICE, braces, inner=inner), outer, parameters={"v": "v"}), "accept")
     filled = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("app")), CAROL)}
-    c.add("sublayout/parameters-do-not-fill-its-rules", "Rule 10: parameters do not reach sublayouts.", delegated(by(ALICE, braces, inner=filled), parameters={"v": "app"}), "reject", "threshold-not-met", warnings=["sublayout-rejected"])
+    c.add("sublayout/parameters-do-not-fill-its-rules", "Rule 10: parameters do not reach sublayouts.", delegated(by(ALICE, braces, inner=filled), parameters={"v": "app"}), "reject", "sublayout-rejected", "disallowed-artifact")
     lone = layout([step("make", CAROL, products=[["ALLOW", "}a{"], REST])], [CAROL])
     inner = {f"{at[0]}/{file_name('make', CAROL)}": metablock(link("make", products=files("}a{")), CAROL)}
     c.add("sublayout/lone-braces-are-literal", "Rule 10: nor are lone braces malformed there.", delegated(by(ALICE, lone, inner=inner), outer_layout(products=[["ALLOW", "*"]]), parameters={"v": "app"}), "accept")
@@ -231,5 +294,6 @@ def add(c: Corpus) -> None:
     empties(c)
     refusals(c)
     binding(c)
+    additions(c)
     nesting(c)
     inside(c)
