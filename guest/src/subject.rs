@@ -92,15 +92,16 @@ fn among<'l, 'a: 'l>(
 ) -> Result<Option<String>, Spent> {
     for artifact in artifacts {
         budget.pattern(1)?;
-        if subject.name.as_ref().is_none_or(|name| *name == artifact.name) && is(subject, artifact) {
+        if subject.name.as_ref().is_none_or(|name| *name == artifact.name) && describes(subject, artifact) {
             return Ok(Some(crate::verdict::shown(&artifact.name)));
         }
     }
     Ok(None)
 }
 
-/// All digest algorithms in common are equal, at least one of them SHA-2.
-fn is(subject: &Subject, artifact: &Artifact<'_>) -> bool {
+/// Whether a subject's digests are an artifact's, whatever the two are called: all algorithms in common are equal, and at
+/// least one of them is SHA-2.
+pub fn describes(subject: &Subject, artifact: &Artifact<'_>) -> bool {
     let mut strong = false;
     for digest in artifact.digests.iter() {
         if let Some(value) = subject.digests.get(&*digest.algorithm) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from gate import Gate
-from supply import PATIENCE, Supply, binary, linkgate, step, unknown_image
+from supply import PATIENCE, Image, Supply, binary, linkgate, step, unknown_image
 
 
 def refused(policies: Path, *options: Any) -> str:
@@ -292,6 +293,39 @@ def test_an_inspectors_link_stands_for_the_inspection(supply: Supply, serve: Cal
     assert told["reason"] == "rejected" and "untar" in told["message"]
     real.write_text(real.read_text().replace('"other"', '"unpacked"'))
     assert gate.verify(image)["allowed"] is False
+
+
+def test_an_inspectors_link_is_about_an_artifact_by_all_its_digests(supply: Supply, serve: Callable[..., Gate]) -> None:
+    inspected(supply)
+    supply.policy(drop=("images",), artifacts=["manifest.json"], inspections={"untar": ["inspector.pub"]})
+    gate = serve(supply, "--listing-ttl", "0", "--negative-ttl", "0")
+    image, clean = supply.image(), supply.image()
+    sha512 = {each: hashlib.sha512(each.manifest.read_bytes()).hexdigest() for each in (image, clean)}
+
+    def looked_at(what: Image) -> Path:
+        """The inspector's link about one of the two, with both digests of it, among the evidence of the first."""
+        path = inspect_link(supply, image, "inspector", about=what)
+        link = json.loads(path.read_text())
+        link["signed"]["materials"]["manifest.json"]["sha512"] = sha512[what]
+        path.write_text(json.dumps(link))
+        linkgate("sign", "-q", "-f", path, "-o", path, "-k", supply.keys.pair("inspector"), cwd=supply.folder)
+        return path
+
+    def ask(**digests: str) -> dict:
+        subject = {"name": "manifest.json", "digests": digests}
+        return gate.post("/v1/verify", {"subjects": [subject]}).json()
+
+    about_another = looked_at(clean)
+    for digests in ({"sha256": image.hex}, {"sha256": image.hex, "sha512": sha512[clean]}):
+        told = ask(**digests)
+        assert told["allowed"] is False and "untar" in told["message"], digests
+    about_another.unlink()
+    looked_at(image)
+    assert ask(sha256=image.hex)["allowed"] is True
+    assert ask(sha256=image.hex, sha512=sha512[image])["allowed"] is True
+    # The chain recorded no sha512 that could differ; what the inspector saw has another one.
+    told = ask(sha256=image.hex, sha512=sha512[clean])
+    assert told["allowed"] is False and "untar" in told["message"]
 
 
 # Parameters.

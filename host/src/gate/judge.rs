@@ -7,11 +7,11 @@ use std::time::Instant as Stopwatch;
 
 use bytes::Bytes;
 use linkgate_image::ManifestDigest;
-use linkgate_verifier::artifact;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, Document, InspectionResult, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::rule::Side;
+use linkgate_verifier::subject;
 use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, StepReport, SubjectReport, Verdict};
 use serde_json::json;
 
@@ -307,7 +307,13 @@ impl Question {
     /// The documents that could be an inspection's link about what is asked about: a run of the command would look at that,
     /// while a signed link may be about whatever was there before. Sublayouts are none.
     fn about_it(&self) -> Vec<Document> {
-        let of_it = (self.digest.algorithm(), self.digest.hex());
+        let subjects = &self.request.subjects;
+        let whole = subject_of(&self.digest);
+        // An index is judged by its manifests; it may be looked at as a whole, or each of them.
+        let is_index = !subjects.iter().any(|subject| {
+            let digests = &subject.digests;
+            digests.get(self.digest.algorithm()).map(String::as_str) == Some(self.digest.hex())
+        });
         let is_about = |document: &&Document| {
             let Ok(envelope) = Envelope::parse(&document.content.0) else {
                 return false;
@@ -316,13 +322,8 @@ impl Question {
                 return false;
             };
             let artifacts = || link.materials.as_slice().iter().chain(link.products.as_slice());
-            let has = |algorithm: &str, value: &str| {
-                let is_it = |digest: &artifact::Digest<'_>| digest.algorithm == algorithm && digest.value == value;
-                artifacts().any(|artifact| artifact.digests.iter().any(is_it))
-            };
-            let has_subject =
-                |subject: &Subject| subject.digests.iter().any(|(algorithm, value)| has(algorithm, value));
-            has(of_it.0, of_it.1) || self.request.subjects.iter().all(has_subject)
+            let has = |subject: &Subject| artifacts().any(|artifact| subject::describes(subject, artifact));
+            subjects.iter().all(has) || (is_index && has(&whole))
         };
         let top = self
             .request
