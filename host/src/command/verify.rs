@@ -23,9 +23,10 @@ use super::quoted;
 use crate::cli::{Called, UsageError};
 use crate::evidence::folder;
 use crate::file::{self, Mode};
-use crate::inspection::{self, Inspected};
+use crate::inspection::{self, Inspected, InspectionError, Place};
 use crate::key::PublicKeyFile;
 use crate::receipt::{Receipt, Times};
+use crate::record::collect::Note;
 use crate::record::{hash, link};
 use crate::report::names::Names;
 use crate::report::text::{self, Detail, Known, SubjectFile};
@@ -46,6 +47,8 @@ Examples:
       A layout from a trusted place, signed or not, whose `pubkeys` may say `builder`.
   linkgate verify -l root.layout -d links -k owner.pub --format json | jq .findings
       Why was this refused? `linkgate verify --request FILE` replays what --save-request kept.
+  linkgate verify -l root.layout -d links -k owner.pub --inspect-dir delivery
+      The owner's inspections look at a delivery: they run in a copy of it.
 
 The exit code is 0 for accept, 1 for reject, and 2 where no judgement was possible
 (undecided) or the command line is wrong. A gate refuses on all but 0.";
@@ -115,7 +118,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pure: bool,
 
-    /// Judge a request in its JSON form instead, as --save-request wrote it.
+    /// Judge a request in its JSON form instead, as --save-request wrote it. It says itself whom to trust, so no command that
+    /// it names is run, unless --run-inspections is given.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["layout", "key", "functionary_key", "param", "subject", "subject_step", "at", "strict"])]
     request: Option<PathBuf>,
 
@@ -148,10 +152,16 @@ pub(crate) struct Args {
 /// How inspections are run.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Inspections")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Inspecting {
-    /// The folder that inspections look at, in a scratch copy; the current one if it is not given.
+    /// The folder that inspections look at: the current one if it is not given. They run in a copy of it, in which links
+    /// that lead out of it are what they lead to.
     #[arg(long, value_name = "DIR")]
     inspect_dir: Option<PathBuf>,
+
+    /// Run them in the folder itself, as in-toto-verify does: what they write stays there, and a second verification sees it.
+    #[arg(long)]
+    inspect_in_place: bool,
 
     /// Run none. A layout that has any is then undecided.
     #[arg(long)]
@@ -160,6 +170,10 @@ struct Inspecting {
     /// Run those of sublayouts too: commands of other people than the owners.
     #[arg(long)]
     inspect_sublayouts: bool,
+
+    /// Run the commands that a --request names, if you trust whoever wrote it. Without this none of them is run.
+    #[arg(long, conflicts_with = "no_inspections")]
+    run_inspections: bool,
 
     /// How long one may take.
     #[arg(
@@ -214,6 +228,11 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
+    if args.inspecting.run_inspections && args.request.is_none() {
+        // clap drops what an option requires where something else stands in that one's way.
+        let message = "--run-inspections is for a --request: those of a layout that is given run without it";
+        return Err(UsageError(message.to_owned()).into());
+    }
     let fetching = Stopwatch::now();
     let mut keys = KeyFiles::read(args)?;
     let mut request = match &args.request {
@@ -233,7 +252,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
         ..Known::default()
     };
     if args.may_inspect(&judged.answer) {
-        match args.inspect(&verifier, &mut request, &arithmetic, &mut known) {
+        match args.inspect(&verifier, &mut request, &arithmetic, &mut known, called) {
             Ok(true) => judged = verifier.verify(&request, &arithmetic),
             Ok(false) => {}
             Err(undecided) => judged.answer = Err(undecided),
@@ -246,6 +265,7 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.write_files(&request, &judged, times)?;
     known.subjects = args.subject_files(&judged.answer, &request);
     args.print(&judged.answer, &known, called)?;
+    args.say_of_inspections(&judged.answer, &known);
     if args.output.format == Format::Text && !args.output.quiet {
         args.advise(&judged.answer, &request, &keys, called);
     }
@@ -351,13 +371,12 @@ impl Args {
 
     /// Whether nothing but inspections keeps the chain from being judged. On one that is rejected already, none is run.
     fn may_inspect(&self, answer: &Answer) -> bool {
-        !self.inspecting.no_inspections
-            && answer.as_ref().is_err_and(|undecided| {
-                undecided
-                    .reasons
-                    .iter()
-                    .all(|reason| reason.code == Code::InspectionNotRun)
-            })
+        !self.inspecting.no_inspections && !self.runs_nothing() && lacks_only_inspections(answer)
+    }
+
+    /// Whether no command is run because a file names it, and with it the owners whose word it would be run on.
+    fn runs_nothing(&self) -> bool {
+        self.request.is_some() && !self.inspecting.run_inspections
     }
 
     /// Runs the inspections that the trusted layouts demand; says whether there is any new result, or why the layouts can
@@ -368,6 +387,7 @@ impl Args {
         request: &mut Request,
         arithmetic: &Arithmetic,
         known: &mut Known,
+        called: Called,
     ) -> Result<bool, Box<Undecided>> {
         let requirements = verifier.plan(request, arithmetic).answer?;
         let wanted: Vec<_> = requirements
@@ -379,19 +399,46 @@ impl Args {
             return Ok(false);
         }
         let folder = self.inspecting.inspect_dir.as_deref().unwrap_or(Path::new("."));
+        // in-toto-verify runs them where it stands.
+        let place = if self.inspecting.inspect_in_place || called == Called::InToto {
+            Place::Folder
+        } else {
+            known.copied = Some(folder.display().to_string());
+            Place::Copy
+        };
         let limit = Duration::from_secs(self.inspecting.inspect_timeout);
         let before = request.inspections.len();
-        for (name, result) in inspection::run(&wanted, folder, limit) {
+        for (name, result) in inspection::run(&wanted, folder, place, limit) {
             match result {
-                Ok(Inspected { result, output }) => {
+                Ok(Inspected {
+                    result, output, notes, ..
+                }) => {
+                    if called == Called::Linkgate && !self.output.quiet {
+                        passed_over(&name, &notes);
+                    }
                     let place = [result.at.as_slice(), &[name]].concat();
                     known.outputs.insert(place, output);
                     request.inspections.push(result);
                 }
-                Err(error) => terminal::warning(format_args!("inspection `{name}` gave no result: {error}")),
+                Err(error) => no_result(&name, &error, known.copied.as_deref()),
             }
         }
         Ok(request.inspections.len() > before)
+    }
+
+    /// Says what became of inspections where the answer does not.
+    fn say_of_inspections(&self, answer: &Answer, known: &Known) {
+        if self.runs_nothing() && !self.inspecting.no_inspections && lacks_only_inspections(answer) {
+            terminal::note(
+                "No command that a request from a file names is run. If you trust whoever wrote it, --run-inspections runs them.",
+            );
+        }
+        if self.output.format == Format::Json
+            && !self.output.quiet
+            && let Some(said) = text::in_a_copy(answer, known)
+        {
+            terminal::note(said);
+        }
     }
 
     fn write_files(&self, request: &Request, judged: &Judged<Answer>, times: Times) -> anyhow::Result<()> {
@@ -497,6 +544,7 @@ impl Args {
         let flags = [
             ("--strict", self.strict),
             ("--no-inspections", self.inspecting.no_inspections),
+            ("--inspect-in-place", self.inspecting.inspect_in_place),
             ("--inspect-sublayouts", self.inspecting.inspect_sublayouts),
         ];
         words.extend(
@@ -554,6 +602,39 @@ impl Args {
             let mut authorised = layout.steps.iter().flat_map(|step| &step.authorised);
             authorised.any(|authorised| authorised.key.material() == file.key.material())
         })
+    }
+}
+
+/// Whether a chain is undecided for want of results of inspections, and of nothing else.
+fn lacks_only_inspections(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(|undecided| {
+        let mut reasons = undecided.reasons.iter();
+        reasons.all(|reason| reason.code == Code::InspectionNotRun)
+    })
+}
+
+/// Says why an inspection has no result, and that it is another thing in the folder itself if it ran in a copy.
+fn no_result(name: &str, error: &InspectionError, copied: Option<&str>) {
+    let hint = match (copied, error) {
+        (None, _) | (_, InspectionError::Interrupted) => String::new(),
+        (Some(folder), _) => {
+            format!(" (it was to run in a copy of `{folder}`; --inspect-in-place runs it in the folder itself)")
+        }
+    };
+    terminal::warning(format_args!("inspection `{name}` gave no result: {error}{hint}"));
+}
+
+/// Says what an inspection did not record.
+fn passed_over(name: &str, notes: &BTreeSet<Note>) {
+    const SHOWN: usize = 5;
+    for note in notes.iter().take(SHOWN) {
+        terminal::warning(format_args!("inspection `{name}`: {note}"));
+    }
+    if notes.len() > SHOWN {
+        terminal::warning(format_args!(
+            "inspection `{name}`: and {} more are not recorded",
+            notes.len() - SHOWN
+        ));
     }
 }
 

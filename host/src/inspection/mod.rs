@@ -1,34 +1,50 @@
 //! Running inspections, once the layout that asks for them is trusted.
 //!
-//! A command of the owner's runs on the verifying person's machine: in a scratch copy of the inspected folder, within a
-//! time limit. What is recorded is what in-toto's own tools record: the folder before and after, less links and caches.
+//! A command of the owner's runs on the verifying person's machine: in a faithful copy of the inspected folder or, where
+//! that is asked for, in the folder itself; within a time limit. What is recorded is what in-toto's own tools record: the
+//! folder before and after, less links and caches. Symbolic links are followed wherever they lead.
 
-use std::fs;
+mod copy;
+mod route;
+mod scratch;
+mod watch;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use linkgate_verifier::plan::InspectionRequirement;
 use linkgate_verifier::request::{Content, InspectionResult};
 
-use crate::record::collect::{self, CollectError, Options};
+use crate::record::collect::{self, Artifacts, CollectError, Note, Options};
 use crate::record::command::{self, CommandError};
 use crate::record::exclude::{self, Exclude, ExcludeError};
 use crate::record::hash;
 use crate::record::link::{self, Signals, StepName, StepNameError, Times};
 use crate::record::path::{NameError, Naming};
+use copy::CopyError;
+use scratch::Scratch;
+use watch::Watch;
 
 /// Why an inspection has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectionError {
-    /// The folder could not be copied.
-    #[error("cannot copy `{}` for the inspections: {cause}", .path.display())]
-    Copy {
-        /// What could not be copied.
-        path: PathBuf,
+    /// The folder has no faithful copy.
+    #[error("the folder cannot be copied as it is: {0}")]
+    Copy(#[from] CopyError),
+    /// There is no place for a copy.
+    #[error("cannot make a private folder for a copy below `{}`: {cause}", .below.display())]
+    Scratch {
+        /// The folder of temporary files.
+        below: PathBuf,
         /// What the system says.
         cause: io::Error,
     },
+    /// Signals cannot be watched for.
+    #[error("cannot watch for signals: {0}")]
+    Watch(io::Error),
     /// The folder could not be recorded.
     #[error("cannot record the inspected folder: {0}")]
     Collect(#[from] CollectError),
@@ -56,55 +72,75 @@ pub struct Inspected {
     pub result: InspectionResult,
     /// The end of what the command printed, for the person who reads that it failed.
     pub output: String,
+    /// What was in the folder and is not recorded.
+    pub notes: BTreeSet<Note>,
+    /// Whether the command ended with 0.
+    passed: bool,
 }
 
-/// Runs inspections one after the other in one scratch copy of `folder`, as in-toto's tools do in the folder itself.
+/// Where inspections run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the folder itself, as in-toto's tools run them: what they write stays there.
+    Folder,
+    /// In a copy, which is removed afterwards.
+    Copy,
+}
+
+/// Runs inspections one after the other in one place, until one fails or has no result: the next one may rely on it.
 pub fn run(
     inspections: &[InspectionRequirement],
     folder: &Path,
+    place: Place,
     limit: Duration,
 ) -> Vec<(String, Result<Inspected, InspectionError>)> {
-    let scratch = match scratch(folder) {
-        Ok(scratch) => scratch,
+    let prepared = Watch::start().map_err(InspectionError::Watch).and_then(|watch| {
+        let scratch = match place {
+            Place::Folder => None,
+            Place::Copy => Some(Scratch::copy_of(folder, &watch)?),
+        };
+        Ok((watch, scratch))
+    });
+    let (watch, scratch) = match prepared {
+        Ok(prepared) => prepared,
         Err(error) => {
             let name = inspections.first().map(|inspection| inspection.name.clone());
             return name.map(|name| (name, Err(error))).into_iter().collect();
         }
     };
+    let folder = scratch.as_ref().map_or(folder, Scratch::folder);
     let mut results = Vec::new();
     for inspection in inspections {
-        let result = run_one(inspection, scratch.path(), limit);
-        let interrupted = matches!(result, Err(InspectionError::Interrupted));
+        let result = run_one(inspection, folder, limit, &watch);
+        let passed = result.as_ref().is_ok_and(|inspected| inspected.passed);
         results.push((inspection.name.clone(), result));
-        if interrupted {
+        if !passed {
             break;
         }
     }
     results
 }
 
-fn run_one(inspection: &InspectionRequirement, folder: &Path, limit: Duration) -> Result<Inspected, InspectionError> {
+fn run_one(
+    inspection: &InspectionRequirement,
+    folder: &Path,
+    limit: Duration,
+    watch: &Arc<Watch>,
+) -> Result<Inspected, InspectionError> {
     let name = StepName::new(inspection.name.clone())?;
-    let options = Options {
-        base: folder.to_owned(),
-        exclude: Exclude::new(exclude::DEFAULT.iter().copied())?,
-        naming: Naming::new(Vec::new())?,
-        follow_folders: true,
-        content: hash::Content::Exact,
-        lenient: true,
-        without_keys: false,
-    };
-    let everything = [".".to_owned()];
-    let materials = collect::collect(&everything, &options)?.artifacts;
+    let (materials, mut notes) = record(folder)?;
     let started = link::now();
-    let outcome = command::run(
-        &inspection.run,
-        command::Options {
-            folder: Some(folder),
-            streams: command::Streams::Tail,
-            timeout: Some(limit),
-        },
-    )?;
+    let run = || {
+        command::run(
+            &inspection.run,
+            command::Options {
+                folder: Some(folder),
+                streams: command::Streams::Tail,
+                timeout: Some(limit),
+            },
+        )
+    };
+    let outcome = watch.ending_by_itself(run).ok_or(InspectionError::Interrupted)??;
     if outcome.interrupted {
         return Err(InspectionError::Interrupted);
     }
@@ -112,7 +148,8 @@ fn run_one(inspection: &InspectionRequirement, folder: &Path, limit: Duration) -
         started,
         finished: link::now(),
     };
-    let products = collect::collect(&everything, &options)?.artifacts;
+    let (products, after) = record(folder)?;
+    notes.extend(after);
     let payload = link::payload(
         &name,
         &inspection.run,
@@ -128,40 +165,22 @@ fn run_one(inspection: &InspectionRequirement, folder: &Path, limit: Duration) -
             content: Content(payload.to_string().into_bytes()),
         },
         output: outcome.tail.text(),
+        notes,
+        passed: outcome.code() == 0,
     })
 }
 
-/// A copy of the folder that goes away with what is returned. Version control is not copied; links stay links.
-fn scratch(folder: &Path) -> Result<tempfile::TempDir, InspectionError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| InspectionError::Copy { path, cause }
+/// What is in a folder, and what of it is not recorded.
+fn record(folder: &Path) -> Result<(Artifacts, BTreeSet<Note>), InspectionError> {
+    let options = Options {
+        base: folder.to_owned(),
+        exclude: Exclude::new(exclude::DEFAULT.iter().copied())?,
+        naming: Naming::new(Vec::new())?,
+        follow_folders: true,
+        content: hash::Content::Exact,
+        lenient: true,
+        without_keys: false,
     };
-    let scratch = tempfile::Builder::new()
-        .prefix("linkgate-inspection-")
-        .tempdir()
-        .map_err(failed(folder))?;
-    copy(folder, scratch.path()).map_err(|(path, cause)| InspectionError::Copy { path, cause })?;
-    Ok(scratch)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let failed = |cause| (from.to_owned(), cause);
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        let at = |cause| (path.clone(), cause);
-        let kind = entry.file_type().map_err(at)?;
-        if kind.is_dir() {
-            if entry.file_name() != ".git" {
-                fs::create_dir(&target).map_err(at)?;
-                copy(&path, &target)?;
-            }
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&path).map_err(at)?, &target).map_err(at)?;
-        } else if kind.is_file() {
-            fs::copy(&path, &target).map_err(at)?;
-        }
-    }
-    Ok(())
+    let collected = collect::collect(&[".".to_owned()], &options)?;
+    Ok((collected.artifacts, collected.notes.into_iter().collect()))
 }

@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 /// Something that was passed over and that a person may miss.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Note {
     /// A path that is not there.
     Missing(String),
@@ -88,6 +88,11 @@ pub enum CollectError {
     /// A link that leads to itself.
     #[error("the symbolic link `{0}` leads back to itself; remove it or --exclude it")]
     LinkLoop(String),
+    /// Links to folders that hold links to folders, and so on.
+    #[error(
+        "links lead to more folders or files than a link can hold; `{0}` is one of them: remove it or --exclude it"
+    )]
+    TooMany(String),
     /// A link to a folder that holds it.
     #[error("the link `{0}` leads back to a folder that it is in, without end; --exclude it")]
     Loop(String),

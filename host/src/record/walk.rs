@@ -10,6 +10,11 @@ use globset::{GlobBuilder, GlobMatcher};
 use super::collect::{CollectError, Note, Options};
 use super::path::normalize;
 
+/// Folders that one walk enters by links, and files that it finds by these: a few dozen links to one another's folders lead
+/// to more than any machine holds, and a link has at most some 100,000 artifacts.
+const LINKED_FOLDERS: usize = 100_000;
+const FILES: usize = 1_000_000;
+
 /// A walk through everything that was asked for.
 pub(super) struct Walk<'o> {
     options: &'o Options,
@@ -19,6 +24,8 @@ pub(super) struct Walk<'o> {
     pub(super) notes: Vec<Note>,
     /// The folders that lead to where the walk is: device and inode. Only kept where links to folders are followed.
     trail: Vec<(u64, u64)>,
+    /// How many folders were entered by links.
+    linked: usize,
 }
 
 impl<'o> Walk<'o> {
@@ -28,6 +35,7 @@ impl<'o> Walk<'o> {
             files: Vec::new(),
             notes: Vec::new(),
             trail: Vec::new(),
+            linked: 0,
         }
     }
 
@@ -160,6 +168,10 @@ impl<'o> Walk<'o> {
                 if !self.options.follow_folders {
                     self.notes.push(Note::LinkToFolder(location.to_owned()));
                 }
+                self.linked += 1;
+                if self.linked > LINKED_FOLDERS || self.files.len() > FILES {
+                    return Err(CollectError::TooMany(location.to_owned()));
+                }
                 Ok(self.options.follow_folders)
             }
             _ if !wanted => Ok(false),
@@ -171,7 +183,9 @@ impl<'o> Walk<'o> {
                 self.notes.push(Note::NotRegular(location.to_owned()));
                 Ok(false)
             }
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            Err(cause)
+                if cause.kind() == io::ErrorKind::NotFound || (self.options.lenient && leads_nowhere(&cause)) =>
+            {
                 self.pass_over(location, Note::Dangling, CollectError::Dangling)?;
                 Ok(false)
             }
@@ -200,6 +214,11 @@ fn refused(path: PathBuf, cause: io::Error) -> CollectError {
     } else {
         CollectError::Unreadable { path, cause }
     }
+}
+
+/// Whether a link leads to itself, or through a file as if it were a folder: for in-toto that is a link to nothing.
+fn leads_nowhere(cause: &io::Error) -> bool {
+    is_loop(cause) || cause.kind() == io::ErrorKind::NotADirectory
 }
 
 fn is_loop(cause: &io::Error) -> bool {

@@ -27,6 +27,8 @@ pub struct Known {
     pub names: Names,
     /// The end of what inspections printed, by their places.
     pub outputs: BTreeMap<Vec<String>, String>,
+    /// The folder of which inspections saw a copy, if they did not run in the folder itself.
+    pub copied: Option<String>,
     /// The files that subjects were given as, by their digests, and what the links say of artifacts of their names.
     pub subjects: BTreeMap<String, SubjectFile>,
 }
@@ -67,11 +69,25 @@ pub fn write(out: &mut dyn Write, answer: &Answer, known: &Known, detail: Detail
         known,
         names,
         detail,
+        in_a_copy: in_a_copy(answer, known),
     };
     match answer {
         Ok(verdict) => page.verdict(verdict),
         Err(undecided) => page.undecided(undecided),
     }
+}
+
+/// That what failed are inspections in a copy, and how they run without one.
+pub fn in_a_copy(answer: &Answer, known: &Known) -> Option<String> {
+    let findings = match answer {
+        Ok(verdict) => &verdict.findings,
+        Err(undecided) => &undecided.reasons,
+    };
+    let failed = findings.iter().any(|finding| known.outputs.contains_key(&finding.at));
+    let folder = known.copied.as_deref().filter(|_| failed)?;
+    Some(format!(
+        "Inspections ran in a copy of `{folder}`; --inspect-in-place runs them in the folder itself"
+    ))
 }
 
 struct Page<'p> {
@@ -80,6 +96,8 @@ struct Page<'p> {
     /// Those that are known, and those that the answer's keys have.
     names: Names,
     detail: Detail,
+    /// What is said of inspections that failed.
+    in_a_copy: Option<String>,
 }
 
 impl Page<'_> {
@@ -210,6 +228,7 @@ impl Page<'_> {
                 verdict.omitted
             ))?;
         }
+        self.in_a_copy()?;
         let count = verdict.findings.len() as u64 + verdict.omitted;
         self.out.styled(
             BAD,
@@ -229,6 +248,7 @@ impl Page<'_> {
         for reason in &undecided.reasons {
             self.finding(reason, ODD)?;
         }
+        self.in_a_copy()?;
         let rest = " no judgement was possible; treat it as a refusal";
         self.out.styled(ODD, "UNDECIDED:", rest)
     }
@@ -291,6 +311,13 @@ impl Page<'_> {
             self.out.plain(format_args!("  | {}", line.replace('\t', "    ")))?;
         }
         Ok(())
+    }
+
+    fn in_a_copy(&mut self) -> io::Result<()> {
+        match &self.in_a_copy {
+            Some(said) => self.out.plain(said),
+            None => Ok(()),
+        }
     }
 
     /// Which file it is that the chain did not make, and what it made of that name.
