@@ -28,6 +28,11 @@ pub struct TokenKey {
 pub struct TokenChecker;
 
 impl TokenKey {
+    /// Whether the token can answer nothing until the process is restarted.
+    pub fn needs_restart(&self) -> bool {
+        match self.never {}
+    }
+
     /// Whether the token itself can check signatures by the key.
     pub fn checks(&self) -> bool {
         match self.never {}

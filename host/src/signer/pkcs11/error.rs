@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::reference::ReferenceError;
 
+/// How many times as long as a call may take nothing is asked of what did not answer.
+pub(super) const REST: u32 = 3;
+
 /// Why a key in a token could not be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum TokenError {
@@ -43,8 +46,8 @@ pub enum TokenError {
         /// What to do about it; empty, or after `: `.
         advice: &'static str,
     },
-    /// The module did not return in time. It is not asked again.
-    #[error("{token}{key}: no answer within {} s; it is not asked again", limit.as_secs_f32())]
+    /// The module did not return in time. It is not asked again for a while.
+    #[error("{token}{key}: no answer within {} s; it is not asked again for {} s", limit.as_secs_f32(), (*limit * REST).as_secs_f32())]
     TimedOut {
         /// Which token.
         token: String,
@@ -53,8 +56,8 @@ pub enum TokenError {
         /// How long it may take.
         limit: Duration,
     },
-    /// It did not return in time before, and is not asked again.
-    #[error("{token}{key}: not asked, for it gave no answer within {} s before", limit.as_secs_f32())]
+    /// It did not return in time shortly before, and is not asked yet.
+    #[error("{token}{key}: not asked, for it gave no answer within {} s before; it is asked again shortly", limit.as_secs_f32())]
     GivenUp {
         /// Which token.
         token: String,
@@ -63,6 +66,19 @@ pub enum TokenError {
         /// How long it may take.
         limit: Duration,
     },
+    /// Calls hang in such numbers that no new one is made.
+    #[error(
+        "{token}{key}: not asked any more, for calls to it hang, and so did each that tried again: only a restart of this process helps"
+    )]
+    Hopeless {
+        /// Which token.
+        token: String,
+        /// The key's label after `, key `, or nothing.
+        key: String,
+    },
+    /// A key that is not known yet, where no token is to be asked.
+    #[error("`{0}` was not read yet")]
+    NotRead(String),
     /// No token is the one that is meant.
     #[error("no token is {wanted}; the module has {found}")]
     NoToken {
@@ -195,4 +211,11 @@ pub enum TokenError {
         /// The label.
         key: String,
     },
+}
+
+impl TokenError {
+    /// Whether only a restart of the process helps.
+    pub const fn needs_restart(&self) -> bool {
+        matches!(self, Self::Hopeless { .. })
+    }
 }

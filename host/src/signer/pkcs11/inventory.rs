@@ -5,7 +5,7 @@ use cryptoki::mechanism::MechanismType;
 
 use super::contents::{Inventory, Item};
 use super::error::TokenError;
-use super::library::{Library, called, within};
+use super::library::{Library, called, unanswered};
 use super::object::{Class, Identity, Query, public_key};
 use super::options::Options;
 use super::reference::Reference;
@@ -32,17 +32,13 @@ pub(super) fn list(options: &Options, log_in: bool) -> Result<Vec<Inventory>, To
     let mut inventories = Vec::new();
     for (slotted, token) in library.tokens(options, log_in)? {
         let (functions, slot, limit) = (library.functions().clone(), slotted.slot, options.limit());
-        let mechanisms = within(limit, move || functions.get_mechanism_list(slot));
+        let mechanisms = library
+            .patience()
+            .call(limit, move || functions.get_mechanism_list(slot));
         let mechanisms = match mechanisms {
-            Some(Ok(mechanisms)) => mechanisms,
-            Some(Err(error)) => return Err(called(&token.shown(), "", &error)),
-            None => {
-                return Err(TokenError::TimedOut {
-                    token: token.shown(),
-                    key: String::new(),
-                    limit,
-                });
-            }
+            Ok(Ok(mechanisms)) => mechanisms,
+            Ok(Err(error)) => return Err(called(&token.shown(), "", &error)),
+            Err(why) => return Err(unanswered(why, token.shown(), String::new(), limit)),
         };
         let need = if log_in { Need::User } else { Need::Public };
         inventories.push(Inventory {

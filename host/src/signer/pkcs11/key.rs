@@ -173,6 +173,11 @@ impl TokenKey {
         format!("{}, key `{}`", self.token.shown(), self.name)
     }
 
+    /// Whether the token can answer nothing until the process is restarted.
+    pub fn needs_restart(&self) -> bool {
+        self.checks() && self.token.needs_restart()
+    }
+
     /// Whether the token itself can check signatures by the key.
     pub fn checks(&self) -> bool {
         self.object.is_some()

@@ -5,10 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -17,16 +14,21 @@ use cryptoki::slot::{Slot, TokenInfo};
 
 use super::error::TokenError;
 use super::options::Options;
+use super::patience::{Patience, Unanswered};
 use super::reference::Reference;
 use super::token::Token;
 
 /// Every module of this process: PKCS#11 lets a process initialise one once.
 static LIBRARIES: Mutex<BTreeMap<PathBuf, Arc<Library>>> = Mutex::new(BTreeMap::new());
 
+/// The patience with each module. One that hangs while it is initialised is not among the others yet.
+static PATIENCE: Mutex<BTreeMap<PathBuf, Arc<Patience>>> = Mutex::new(BTreeMap::new());
+
 /// A module that was loaded and initialised.
 pub(super) struct Library {
     path: PathBuf,
     functions: Pkcs11,
+    patience: Arc<Patience>,
     tokens: Mutex<BTreeMap<u64, Arc<Token>>>,
 }
 
@@ -37,15 +39,6 @@ pub(super) struct Slotted {
     /// Its place among the tokens that are ready for use, from 0.
     pub(super) index: usize,
     pub(super) info: TokenInfo,
-}
-
-/// Whether a call was left behind.
-static LEFT_BEHIND: AtomicBool = AtomicBool::new(false);
-
-/// Whether a call into a module was left behind. What a module does when the process ends may then wait for it, for
-/// ever: the process must end without that.
-pub fn left_behind() -> bool {
-    LEFT_BEHIND.load(Ordering::Relaxed)
 }
 
 /// Wipes every PIN that is known. They are not needed any more when the process ends.
@@ -59,21 +52,6 @@ pub fn forget_pins() {
     }
 }
 
-/// Makes a call into a module, at most so long; nothing if it did not return.
-pub(super) fn within<R: Send + 'static>(limit: Duration, call: impl FnOnce() -> R + Send + 'static) -> Option<R> {
-    let (answer, answered) = mpsc::sync_channel(1);
-    let caller = thread::Builder::new().name("pkcs11".to_owned()).spawn(move || {
-        // Nobody listens any more once the time is over.
-        let _ = answer.send(call());
-    });
-    caller.ok()?;
-    let answer = answered.recv_timeout(limit).ok();
-    if answer.is_none() {
-        LEFT_BEHIND.store(true, Ordering::Relaxed);
-    }
-    answer
-}
-
 impl Library {
     /// The module that a reference, else the options name.
     pub(super) fn named(reference: &Reference, options: &Options) -> Result<Arc<Self>, TokenError> {
@@ -85,14 +63,18 @@ impl Library {
         if let Some(library) = libraries.get(&file) {
             return Ok(Arc::clone(library));
         }
-        let library = Arc::new(Self::load(&path, options.limit())?);
+        let patience = {
+            let mut patience = PATIENCE.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(patience.entry(file.clone()).or_default())
+        };
+        let library = Arc::new(Self::load(&path, patience, options.limit())?);
         libraries.insert(file, Arc::clone(&library));
         Ok(library)
     }
 
-    fn load(path: &Path, limit: Duration) -> Result<Self, TokenError> {
+    fn load(path: &Path, patience: Arc<Patience>, limit: Duration) -> Result<Self, TokenError> {
         let file = path.to_owned();
-        let loaded = within(limit, move || {
+        let loaded = patience.call(limit, move || {
             let functions = Pkcs11::new(&file)?;
             match functions.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
                 // Another user of the module in this process was first.
@@ -102,23 +84,20 @@ impl Library {
         });
         let shown = || format!("the PKCS#11 module `{}`", path.display());
         match loaded {
-            Some(Ok(functions)) => Ok(Self {
+            Ok(Ok(functions)) => Ok(Self {
                 path: path.to_owned(),
                 functions,
+                patience,
                 tokens: Mutex::default(),
             }),
-            Some(Err(error @ Error::Pkcs11(RvError::GeneralError, _))) => Err(called(&shown(), "", &error)
+            Ok(Err(error @ Error::Pkcs11(RvError::GeneralError, _))) => Err(called(&shown(), "", &error)
                 .advised(": it is likely not configured; its own manual says how (SoftHSM: SOFTHSM2_CONF)")),
-            Some(Err(error @ Error::Pkcs11(..))) => Err(called(&shown(), "", &error)),
-            Some(Err(error)) => Err(TokenError::Load {
+            Ok(Err(error @ Error::Pkcs11(..))) => Err(called(&shown(), "", &error)),
+            Ok(Err(error)) => Err(TokenError::Load {
                 path: path.to_owned(),
                 reason: why_not_loaded(&error),
             }),
-            None => Err(TokenError::TimedOut {
-                token: shown(),
-                key: String::new(),
-                limit,
-            }),
+            Err(why) => Err(unanswered(why, shown(), String::new(), limit)),
         }
     }
 
@@ -130,7 +109,7 @@ impl Library {
     /// Every token that is ready for use, in order of the slots.
     pub(super) fn slots(&self, limit: Duration) -> Result<Vec<Slotted>, TokenError> {
         let functions = self.functions.clone();
-        let slots = within(limit, move || {
+        let slots = self.patience.call(limit, move || {
             let slots = functions.get_slots_with_token()?.into_iter();
             // A token that was taken away between the two calls is no longer there.
             let tokens = slots.filter_map(|slot| Some((slot, functions.get_token_info(slot).ok()?)));
@@ -141,13 +120,9 @@ impl Library {
         });
         let shown = format!("the PKCS#11 module `{}`", self.path.display());
         match slots {
-            Some(Ok(slots)) => Ok(slots),
-            Some(Err(error)) => Err(called(&shown, "", &error)),
-            None => Err(TokenError::TimedOut {
-                token: shown,
-                key: String::new(),
-                limit,
-            }),
+            Ok(Ok(slots)) => Ok(slots),
+            Ok(Err(error)) => Err(called(&shown, "", &error)),
+            Err(why) => Err(unanswered(why, shown, String::new(), limit)),
         }
     }
 
@@ -197,13 +172,20 @@ impl Library {
         Ok(opened.collect())
     }
 
-    /// A token, with the sessions that the process has on it.
+    /// A token, with the sessions that the process has on it. Another token in the same slot is begun with anew.
     fn opened(&self, slotted: &Slotted, options: &Options) -> Arc<Token> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = tokens
-            .entry(slotted.slot.id())
-            .or_insert_with(|| Arc::new(Token::new(self.functions.clone(), slotted, options)));
+        let new = || Arc::new(Token::new(self.functions.clone(), slotted, options));
+        let token = tokens.entry(slotted.slot.id()).or_insert_with(new);
+        if !token.is(&slotted.info) {
+            *token = new();
+        }
         Arc::clone(token)
+    }
+
+    /// The patience with calls that are no token's own.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 }
 
@@ -291,6 +273,15 @@ fn wanted(reference: &Reference, options: &Options) -> String {
         )
     } else {
         wanted.join(";")
+    }
+}
+
+/// The error where a module or token (as messages call it, and `, key ..` or nothing) gave no answer.
+pub(super) fn unanswered(why: Unanswered, token: String, key: String, limit: Duration) -> TokenError {
+    match why {
+        Unanswered::TimedOut => TokenError::TimedOut { token, key, limit },
+        Unanswered::Resting(limit) => TokenError::GivenUp { token, key, limit },
+        Unanswered::Hopeless => TokenError::Hopeless { token, key },
     }
 }
 
@@ -402,13 +393,5 @@ mod tests {
         ] {
             assert_eq!(name_of(code), name);
         }
-    }
-
-    #[test]
-    fn a_call_that_does_not_return_is_left_behind() {
-        let (ends, wait) = mpsc::channel::<()>();
-        assert_eq!(within(Duration::from_millis(20), move || wait.recv()), None);
-        drop(ends);
-        assert_eq!(within(Duration::from_mins(1), || 7), Some(7));
     }
 }

@@ -24,6 +24,8 @@ mod mechanism;
 #[cfg(feature = "pkcs11")]
 mod object;
 #[cfg(feature = "pkcs11")]
+mod patience;
+#[cfg(feature = "pkcs11")]
 mod token;
 
 #[cfg(not(feature = "pkcs11"))]
@@ -39,7 +41,8 @@ pub use reference::{Half, Reference, ReferenceError};
 pub use {
     checker::TokenChecker,
     key::{TokenKey, TokenSigner},
-    library::{forget_pins, left_behind},
+    library::forget_pins,
+    patience::left_behind,
     present::{all, generate, key, list, signer},
 };
 

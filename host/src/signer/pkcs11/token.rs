@@ -8,21 +8,23 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
 use super::error::TokenError;
-use super::library::{Slotted, called, within};
+use super::library::{Slotted, called, unanswered};
 use super::object::{Class, Query, public_key};
 use super::options::{Options, PIN_VARIABLE};
+use super::patience::Patience;
 
 /// A token in a slot.
 pub(super) struct Token {
@@ -42,8 +44,9 @@ pub(super) struct Token {
     limit_of_making: Duration,
     idle: Mutex<Vec<Seat>>,
     access: Mutex<Access>,
-    /// Set when it is not asked any more: how long it was waited for.
-    given_up: OnceLock<Duration>,
+    /// Whether it took the PIN that is known: a login that fails then says nothing against the PIN.
+    took_pin: AtomicBool,
+    patience: Patience,
 }
 
 /// Held by the thread that asks a person for a PIN.
@@ -184,7 +187,8 @@ impl Token {
             limit_of_making: options.limit_of_making(),
             idle: Mutex::default(),
             access: Mutex::new(Access::Public),
-            given_up: OnceLock::new(),
+            took_pin: AtomicBool::new(false),
+            patience: Patience::default(),
         }
     }
 
@@ -230,13 +234,6 @@ impl Token {
                 format!(", key `{key}`")
             }
         };
-        if let Some(limit) = self.given_up.get() {
-            return Err(TokenError::GivenUp {
-                token: self.shown(),
-                key: named(),
-                limit: *limit,
-            });
-        }
         if need != Need::Public && self.needs_login && !self.own_keypad {
             self.ask_for_pin()?;
         }
@@ -246,15 +243,9 @@ impl Token {
             self.limit
         };
         let (token, name) = (Arc::clone(self), key.to_owned());
-        within(limit, move || token.answer(need, &name, call)).unwrap_or_else(|| {
-            // Whoever waits for the same token would wait in vain, once for every signature.
-            let _ = self.given_up.set(limit);
-            Err(TokenError::TimedOut {
-                token: self.shown(),
-                key: named(),
-                limit,
-            })
-        })
+        self.patience
+            .call(limit, move || token.answer(need, &name, call))
+            .unwrap_or_else(|why| Err(unanswered(why, self.shown(), named(), limit)))
     }
 
     /// [`Token::call`] in the thread that may be left behind.
@@ -323,7 +314,7 @@ impl Token {
         self.forget_login();
     }
 
-    /// Where the process may not be logged in any more, it logs in again when it must. A refusal is never forgotten.
+    /// Where the process may not be logged in any more, it logs in again when it must. A refusal is not forgotten.
     fn forget_login(&self) {
         let mut access = lock(&self.access);
         if matches!(*access, Access::User) {
@@ -344,6 +335,7 @@ impl Token {
             .map(|pin| AuthPin::from(pin.as_str().to_owned()));
         match session.login(UserType::User, pin.as_ref()) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                self.took_pin.store(true, Ordering::Relaxed);
                 *access = Access::User;
                 Ok(())
             }
@@ -352,8 +344,10 @@ impl Token {
                 if fault.is_of_the_session() {
                     return Err(fault);
                 }
-                // Whatever it was, the PIN may have been counted.
-                if let Fault::Called(error) = &fault {
+                // Whatever it was, the PIN may have been counted: only of one that was taken before this is not so.
+                if let Fault::Called(error) = &fault
+                    && !(self.took_pin.load(Ordering::Relaxed) && !is_about_the_pin(error))
+                {
                     *access = Access::Refused(called(&self.shown(), "", error));
                 }
                 Err(fault)
@@ -361,14 +355,18 @@ impl Token {
         }
     }
 
-    /// The PIN, from where it was said to be, else typed. Asked for before the time begins to count.
+    /// The PIN, from where it was said to be, else typed. Asked for before the time begins to count. One that was refused is
+    /// asked for again only where its file holds another one since.
     fn ask_for_pin(&self) -> Result<(), TokenError> {
-        if lock(&self.pin).is_some() {
+        if lock(&self.pin).is_some() && !self.is_refused() {
             return Ok(());
         }
         // One thread asks; the others wait for what it was told.
         let _asking = lock(&ASKING);
         if lock(&self.pin).is_some() {
+            if self.is_refused() {
+                self.take_changed_pin();
+            }
             return Ok(());
         }
         let pin = self.read_pin()?;
@@ -376,14 +374,49 @@ impl Token {
         Ok(())
     }
 
+    /// Whether the token refused the PIN. A login that hangs is no refusal.
+    fn is_refused(&self) -> bool {
+        self.access
+            .try_lock()
+            .is_ok_and(|access| matches!(*access, Access::Refused(_)))
+    }
+
+    /// The file that has the PIN, if there is one.
+    fn file_of_pin(&self) -> Option<PathBuf> {
+        lock(&self.pin_source).clone().or_else(|| self.pin_file.clone())
+    }
+
+    /// Takes another PIN instead of the refused one, if its file has one. Nothing is typed, and no pipe is read twice.
+    fn take_changed_pin(&self) {
+        let is_file = self.file_of_pin().is_some_and(|path| path.is_file());
+        let Some(pin) = is_file.then(|| self.read_pin().ok()).flatten() else {
+            return;
+        };
+        if lock(&self.pin).as_ref() != Some(&pin) {
+            *lock(&self.pin) = Some(pin);
+            self.took_pin.store(false, Ordering::Relaxed);
+            *lock(&self.access) = Access::Public;
+        }
+    }
+
+    /// Whether only a restart of the process helps: calls hang in too great a number, or the PIN was refused and can only be
+    /// given anew at the start.
+    pub(super) fn needs_restart(&self) -> bool {
+        self.patience.is_hopeless() || self.is_refused() && self.file_of_pin().is_none()
+    }
+
+    /// Whether a slot still has this token.
+    pub(super) fn is(&self, info: &TokenInfo) -> bool {
+        self.serial == info.serial_number() && self.label == info.label()
+    }
+
     fn read_pin(&self) -> Result<Zeroizing<String>, TokenError> {
-        let source = lock(&self.pin_source).clone();
-        if let Some(path) = source.as_ref().or(self.pin_file.as_ref()) {
+        if let Some(path) = self.file_of_pin() {
             let failed = |reason: String| TokenError::PinFile {
                 path: path.clone(),
                 reason,
             };
-            let text = std::fs::read_to_string(path)
+            let text = std::fs::read_to_string(&path)
                 .map(Zeroizing::new)
                 .map_err(|error| failed(error.to_string()))?;
             let line = text.lines().next().filter(|line| !line.is_empty());
@@ -404,6 +437,20 @@ impl Token {
             .filter(|pin| !pin.is_empty())
             .ok_or_else(|| TokenError::NoPin { token: self.shown() })
     }
+}
+
+/// Whether a login failed for the PIN's sake.
+fn is_about_the_pin(error: &Error) -> bool {
+    let Error::Pkcs11(code, _) = error else { return false };
+    matches!(
+        code,
+        RvError::PinIncorrect
+            | RvError::PinInvalid
+            | RvError::PinLenRange
+            | RvError::PinExpired
+            | RvError::PinLocked
+            | RvError::UserPinNotInitialized
+    )
 }
 
 /// What a thread that panicked left behind is still whole: nothing is half done under these locks.
