@@ -6,6 +6,7 @@ use core::cmp::Ordering;
 use crate::index::{self, Index};
 use crate::json::{JsonError, Reader};
 use crate::prelude::*;
+use crate::verdict::joined;
 
 /// Why materials or products cannot count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,13 +111,41 @@ impl<'a> Digests<'a> {
         }
     }
 
-    /// `sha256:0a1b..`, several joined with a comma.
+    /// `sha256:0a1b..`, several joined with a comma; as much of it as a verdict shows.
     pub fn show(&self) -> String {
-        let shown: Vec<String> = self
-            .iter()
-            .map(|digest| format!("{}:{}", digest.algorithm, digest.value))
-            .collect();
-        shown.join(", ")
+        let parts = self.iter().enumerate().flat_map(|(at, digest)| {
+            let before = if at > 0 { ", " } else { "" };
+            [before, &*digest.algorithm, ":", &*digest.value]
+        });
+        joined(parts, "")
+    }
+
+    fn weight(&self) -> usize {
+        let owned = |digest: &Digest<'_>| owned_bytes(&digest.algorithm) + owned_bytes(&digest.value);
+        match self {
+            Self::One(digest) => owned(digest),
+            Self::Many(digests) => digests.iter().map(|digest| 48 + owned(digest)).sum(),
+        }
+    }
+}
+
+/// What a text takes that is not part of its document's.
+pub(crate) fn owned_bytes(text: &Cow<'_, str>) -> usize {
+    match text {
+        Cow::Owned(text) => 16 + text.len(),
+        Cow::Borrowed(_) => 0,
+    }
+}
+
+impl Artifact<'_> {
+    /// What it costs to look for an artifact like this one and to compare the digests, in units of
+    /// [`limits::PATTERN_WORK`](crate::limits::PATTERN_WORK).
+    pub(crate) fn cost(&self) -> usize {
+        let digests = self.digests.iter();
+        let digests: usize = digests
+            .map(|digest| 16 + (digest.algorithm.len() + digest.value.len()) / 8)
+            .sum();
+        32 + self.name.len() / 2 + digests
     }
 }
 
@@ -140,6 +169,14 @@ impl<'a> Artifacts<'a> {
         Ok(Self(artifacts))
     }
 
+    /// What they take beside their document's bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let weights = self.0.iter();
+        weights
+            .map(|artifact| 48 + owned_bytes(&artifact.name) + artifact.digests.weight())
+            .sum()
+    }
+
     /// The artifacts in order of their names.
     pub fn as_slice(&self) -> &[Artifact<'a>] {
         &self.0
@@ -147,8 +184,12 @@ impl<'a> Artifacts<'a> {
 
     /// The artifact of that name.
     pub fn get(&self, name: &str) -> Option<&Artifact<'a>> {
-        let at = self.0.binary_search_by(|artifact| (*artifact.name).cmp(name)).ok()?;
-        self.0.get(at)
+        self.0.get(self.place(name)?)
+    }
+
+    /// The place of the artifact of that name.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.0.binary_search_by(|artifact| (*artifact.name).cmp(name)).ok()
     }
 
     /// A place from which names that ascend are found quickly, one after the other.

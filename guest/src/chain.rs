@@ -13,14 +13,14 @@ use crate::flow::{self, Links, Outcome};
 use crate::index::Index;
 use crate::instant::Instant;
 use crate::layout::{Layout, Step};
-use crate::limits::{Budget, Spent};
+use crate::limits::{self, Budget, Spent};
 use crate::link::Link;
 use crate::plan::{InspectionRequirement, Requirements, StepRequirement};
 use crate::prelude::*;
 use crate::rule::{Rule, Side};
 use crate::signature::Checker;
 use crate::threshold;
-use crate::verdict::{Code, Finding, StepReport};
+use crate::verdict::{Code, Finding, StepReport, shown};
 
 /// What all layouts of one verification share.
 pub struct Verification<'v, 'e> {
@@ -43,6 +43,9 @@ pub struct Verification<'v, 'e> {
     /// The earliest expiry of the layouts that hold.
     pub valid_until: Option<Instant>,
 }
+
+/// What a report of a key or a folder takes, beside a name's own bytes.
+const REPORTED: usize = 256;
 
 /// Where a layout stands among sublayouts.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +84,9 @@ impl<'e> Verification<'_, 'e> {
             judgement.unsure(spent, &standing.at);
         }
         if self.strict {
-            for warning in core::mem::take(&mut judgement.warnings) {
+            let warnings = core::mem::take(&mut judgement.warnings);
+            judgement.omitted += warnings.omitted;
+            for warning in warnings {
                 if warning.code.is_strict() {
                     judgement.findings.push(warning);
                 } else {
@@ -94,7 +99,7 @@ impl<'e> Verification<'_, 'e> {
 
     fn judge_into(&mut self, judgement: &mut Judgement<'e>, layout: &Layout, standing: &Standing) -> Result<(), Spent> {
         self.valid_until = self.valid_until.into_iter().chain(layout.expires).min();
-        self.require(layout, standing);
+        self.require(layout, standing)?;
         judgement::notices(judgement, layout, standing);
         // What cannot be checked might have made any step hold or fail.
         if !layout.unsupported.is_empty() {
@@ -110,10 +115,14 @@ impl<'e> Verification<'_, 'e> {
         self.judge_inspections(judgement, layout, standing, &failed)
     }
 
-    fn require(&mut self, layout: &Layout, standing: &Standing) {
+    fn require(&mut self, layout: &Layout, standing: &Standing) -> Result<(), Spent> {
         let Some(requirements) = &mut self.requirements else {
-            return;
+            return Ok(());
         };
+        for step in &layout.steps {
+            let document = standing.folder.len() + step.name.len();
+            self.budget.memory(reported(step) + step.authorised.len() * document)?;
+        }
         requirements.steps.extend(layout.steps.iter().map(|step| {
             StepRequirement {
                 at: standing.at.clone(),
@@ -141,6 +150,7 @@ impl<'e> Verification<'_, 'e> {
                 name: inspection.name.clone(),
                 run: inspection.run.clone(),
             }));
+        Ok(())
     }
 
     /// Counts the evidence of every step; returns the place of the first step's report.
@@ -149,9 +159,9 @@ impl<'e> Verification<'_, 'e> {
         judgement: &mut Judgement<'e>,
         layout: &Layout,
         standing: &Standing,
-        collected: Collected<'e>,
+        mut collected: Collected<'e>,
     ) -> Result<usize, Spent> {
-        judgement.warnings.extend(collected.warnings);
+        judgement.warnings.append(&mut collected.warnings);
         let mut tallies: Vec<Tally<'e>> = collected.links.into_iter().map(Tally::of).collect();
         for (step, finding) in collected.unchecked {
             if let Some(tally) = tallies.get_mut(step) {
@@ -169,8 +179,10 @@ impl<'e> Verification<'_, 'e> {
         for (step, mut tally) in layout.steps.iter().zip(tallies) {
             let order = Index::new(tally.evidence.iter().map(|evidence| evidence.document)).into_order();
             order.apply(&mut tally.evidence);
+            let place: usize = standing.at.iter().map(|folder| REPORTED + folder.len()).sum();
+            self.budget.memory(REPORTED + place + reported(step))?;
             self.steps.push(threshold::report(step, standing, &tally.evidence));
-            let count = threshold::count(judgement, step, standing, tally.evidence, tally.doubtful);
+            let count = threshold::count(judgement, step, standing, tally.evidence, tally.doubtful, self.budget);
             judgement.links.push(count.filter(|_| !tally.contradicted));
         }
         Ok(first_report)
@@ -261,7 +273,12 @@ impl<'e> Verification<'_, 'e> {
                 Finding::new(
                     Code::RulesNotJudged,
                     at,
-                    format!("the {} rules of `{}` were not judged: they refer to `{from}`, which has no evidence that counts", side.name(), name_of(at)),
+                    format!(
+                        "the {} rules of `{}` were not judged: they refer to `{}`, which has no evidence that counts",
+                        side.name(),
+                        name_of(at),
+                        shown(from)
+                    ),
                 )
                 .list(side)
                 .found(from),
@@ -270,11 +287,18 @@ impl<'e> Verification<'_, 'e> {
         }
         let outcome = flow::judge(rules, link, side, links, self.budget)?;
         match &outcome.failure {
-            Some(failure) => self.explain(judgement, failure, rules, link, side, links, at)?,
+            Some(failure) => self.explain(judgement, failure, rules, link, side, links, at),
             None => failure::unconstrained(judgement, &outcome.left, link, side, at),
         }
         Ok(Some(outcome))
     }
+}
+
+/// What reports of a step's keys take.
+fn reported(step: &Step) -> usize {
+    // A character that is shown has at most four bytes.
+    let label = |label: &str| label.len().min(4 * limits::SHOWN);
+    step.authorised.iter().map(|key| REPORTED + label(&key.label)).sum()
 }
 
 /// The links of the steps that were counted, by the steps' names.

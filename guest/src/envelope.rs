@@ -60,6 +60,13 @@ pub struct Signature<'a> {
     pub bytes: Vec<u8>,
 }
 
+impl Signature<'_> {
+    /// The keyid in lower case: keyids that differ only in case are one.
+    pub(crate) fn folded_keyid(&self) -> Option<String> {
+        self.keyid.as_deref().map(str::to_ascii_lowercase)
+    }
+}
+
 /// Which form an envelope has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -114,6 +121,11 @@ impl<'a> Envelope<'a> {
     /// The payload's text, not yet read strictly.
     pub fn payload(&self) -> &str {
         &self.payload
+    }
+
+    /// What it takes beside the document's own bytes: signatures, and less than a document's bytes if it is a DSSE.
+    pub(crate) fn weight(&self) -> usize {
+        self.signatures.iter().map(|signature| 64 + signature.bytes.len()).sum()
     }
 
     /// Whether another envelope holds the same payload in the same form, so that both say and sign the same.
@@ -270,10 +282,7 @@ impl<'a> RawSignature<'a> {
 
 /// Two letter cases of one keyid are one keyid.
 fn refuse_duplicate_keyids(signatures: &[Signature<'_>]) -> Result<(), EnvelopeError> {
-    let keyids: Vec<String> = signatures
-        .iter()
-        .filter_map(|signature| signature.keyid.as_deref().map(str::to_ascii_lowercase))
-        .collect();
+    let keyids: Vec<String> = signatures.iter().filter_map(Signature::folded_keyid).collect();
     match Index::new(keyids.iter().map(String::as_str)).first_twice() {
         Some(keyid) => Err(EnvelopeError::DuplicateKeyid(shown(keyid))),
         None => Ok(()),

@@ -15,7 +15,7 @@ use crate::payload::{self, Kind};
 use crate::prelude::*;
 use crate::request::{self, Document, InspectionResult};
 use crate::signature::{self, CheckError, Checked, Checker};
-use crate::verdict::{Code, Finding};
+use crate::verdict::{Code, Finding, Findings, joined, shown};
 
 /// Every document of a request in order of the names, its envelope opened or not.
 pub struct Documents<'r>(Vec<(&'r str, Result<Envelope<'r>, DocumentError>)>);
@@ -26,6 +26,9 @@ pub enum DocumentError {
     /// It is larger than a document may be.
     #[error("it has {0} bytes, more than {max}", max = limits::DOCUMENT_BYTES)]
     TooLarge(usize),
+    /// Its name is longer than that of a file may be.
+    #[error("its name is longer than {} bytes", limits::NAME_BYTES)]
+    Name,
     /// It is no envelope.
     #[error(transparent)]
     Envelope(#[from] EnvelopeError),
@@ -33,18 +36,22 @@ pub enum DocumentError {
 
 impl<'r> Documents<'r> {
     /// Opens the envelopes of documents. Several may have one name: each stands for itself.
-    pub fn open(documents: &'r [Document]) -> Self {
+    pub fn open(documents: &'r [Document], budget: &Budget) -> Result<Self, Spent> {
         let index = Index::new(documents.iter().map(|document| document.name.as_str()));
         let mut opened: Vec<(&str, Result<Envelope<'_>, DocumentError>)> = Vec::with_capacity(documents.len());
         for (name, at) in index.as_slice() {
             if let Some(document) = documents.get(*at) {
                 // Those who sign the same side by side leave documents that begin and end alike.
                 let before = opened.last().and_then(|(_, envelope)| envelope.as_ref().ok());
-                let envelope = open(&document.content.0, before);
+                let envelope = match name.len() <= limits::NAME_BYTES {
+                    true => open(&document.content.0, before),
+                    false => Err(DocumentError::Name),
+                };
+                budget.memory(envelope.as_ref().map_or(0, Envelope::weight))?;
                 opened.push((name, envelope));
             }
         }
-        Self(opened)
+        Ok(Self(opened))
     }
 
     /// The documents whose names begin with `folder`, and the rest of their names.
@@ -76,14 +83,17 @@ pub struct Results<'r>(Vec<(String, Result<Envelope<'r>, DocumentError>)>);
 
 impl<'r> Results<'r> {
     /// Opens results, no two of which are of one inspection. A link may be bare, for the caller vouches for it.
-    pub fn open(results: &'r [InspectionResult]) -> Self {
+    pub fn open(results: &'r [InspectionResult], budget: &Budget) -> Result<Self, Spent> {
         let mut list: Vec<_> = results
             .iter()
             .map(|result| (result.place(), open_vouched(&result.content.0)))
             .collect();
         let order = Index::new(list.iter().map(|(place, _)| place.as_str())).into_order();
         order.apply(&mut list);
-        Self(list)
+        for (_, envelope) in &list {
+            budget.memory(envelope.as_ref().map_or(0, Envelope::weight))?;
+        }
+        Ok(Self(list))
     }
 
     /// The result of an inspection of the layout at `at`.
@@ -131,7 +141,7 @@ pub struct Collected<'e> {
     /// Sublayouts in order of their documents' names.
     pub sublayouts: Vec<BoundSublayout<'e>>,
     /// Why documents do not count, and what is odd about those that do.
-    pub warnings: Vec<Finding>,
+    pub warnings: Findings,
     /// Signatures that could not be checked, by step's place.
     pub unchecked: Vec<(usize, Finding)>,
 }
@@ -163,16 +173,30 @@ pub fn collect<'e>(
     let mut collector = Collector {
         layout,
         places: layout.index(),
+        names: layout.steps.iter().map(names).collect(),
+        most: layout
+            .steps
+            .iter()
+            .map(|step| step.authorised.len())
+            .max()
+            .unwrap_or_default(),
         at,
         judge,
         collected: Collected::default(),
         last: None,
     };
     collector.collected.links.resize_with(layout.steps.len(), Vec::new);
-    for (name, file, envelope) in documents.under(folder).filter(|(_, file, _)| !file.contains('/')) {
+    for (name, file, envelope) in documents.under(folder) {
+        collector.judge.budget.read(name.len())?;
+        if file.contains('/') {
+            continue;
+        }
         match envelope {
             Err(error) => collector.unopened(name, error),
-            Ok(envelope) => collector.document(name, file, envelope)?,
+            Ok(envelope) => {
+                collector.judge.budget.read(envelope.payload().len())?;
+                collector.document(name, file, envelope)?;
+            }
         }
     }
     Ok(collector.collected)
@@ -181,6 +205,10 @@ pub fn collect<'e>(
 struct Collector<'c, 'e, 'j> {
     layout: &'c Layout,
     places: Index<'c>,
+    /// By step, the places of its authorised keys by all that these may be called.
+    names: Vec<Index<'c>>,
+    /// How many keys a step has at most.
+    most: usize,
     at: &'c [String],
     judge: &'c mut Judge<'j>,
     collected: Collected<'e>,
@@ -208,9 +236,10 @@ impl<'e> Collector<'_, 'e, '_> {
     fn unopened(&mut self, document: &str, error: &DocumentError) {
         let code = match error {
             DocumentError::TooLarge(_) => Code::DocumentTooLarge,
-            DocumentError::Envelope(_) => Code::DocumentMalformed,
+            DocumentError::Name | DocumentError::Envelope(_) => Code::DocumentMalformed,
         };
-        self.warn(code, None, document, format!("`{document}` does not count: {error}"));
+        let message = format!("`{}` does not count: {error}", shown(document));
+        self.warn(code, None, document, message);
     }
 
     fn document(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
@@ -253,16 +282,17 @@ impl<'e> Collector<'_, 'e, '_> {
                 document,
                 format!(
                     "`{document}` does not count: it is a link of `{}`, which is no step of the layout",
-                    crate::verdict::shown(&link.name)
+                    shown(&link.name)
                 ),
             );
             return Ok(());
         };
-        let signers = signers(envelope, &message, step, None, self.judge)?;
+        let signers = signers(envelope, &message, step, self.names.get(place), None, self.judge)?;
         self.report(&signers, step, place, document, envelope);
         if !signers.valid.is_empty()
             && let Some(links) = self.collected.links.get_mut(place)
         {
+            self.judge.budget.memory(link.weight())?;
             links.push(Evidence {
                 document,
                 link,
@@ -291,6 +321,7 @@ impl<'e> Collector<'_, 'e, '_> {
     }
 
     fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
+        self.judge.budget.compare(self.most)?;
         let binding = match bind(file, self.layout, &self.places) {
             Ok(binding) => binding,
             Err(Code::SignerUnauthorized) => {
@@ -325,7 +356,8 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let signers = signers(envelope, &message, step, Some(&binding.signers), self.judge)?;
+        let names = self.names.get(binding.step);
+        let signers = signers(envelope, &message, step, names, Some(&binding.signers), self.judge)?;
         self.report(&signers, step, binding.step, document, envelope);
         if let Some(first) = signers.valid.first() {
             let has_its_full_keyid =
@@ -353,7 +385,7 @@ impl<'e> Collector<'_, 'e, '_> {
     ) {
         let at = place(self.at, Some(&step.name));
         for key in &signers.invalid {
-            let label = step.authorised.get(*key).map_or("", |key| &key.label);
+            let label = shown(step.authorised.get(*key).map_or("", |key| &key.label));
             self.collected.warnings.push(
                 Finding::new(
                     Code::SignatureInvalid,
@@ -361,7 +393,7 @@ impl<'e> Collector<'_, 'e, '_> {
                     format!("the signature on `{document}` under the name of `{label}` does not verify: it was changed after it was signed, or signed with another key"),
                 )
                 .document(document)
-                .found(label),
+                .found(&label),
             );
         }
         if let Some(why) = &signers.unchecked {
@@ -369,12 +401,9 @@ impl<'e> Collector<'_, 'e, '_> {
             let finding = Finding::new(Code::SignatureUnchecked, &at, message).document(document);
             self.collected.unchecked.push((place_of_step, finding));
         } else if signers.valid.is_empty() && signers.invalid.is_empty() {
-            let found: Vec<&str> = envelope
-                .signatures
-                .iter()
-                .filter_map(|signature| signature.keyid.as_deref())
-                .collect();
-            let allowed: Vec<&str> = step.authorised.iter().map(|key| key.label.as_str()).collect();
+            let found = envelope.signatures.iter();
+            let found = found.filter_map(|signature| signature.keyid.as_deref());
+            let allowed = step.authorised.iter().map(|key| key.label.as_str());
             self.collected.warnings.push(
                 Finding::new(
                     Code::SignerUnauthorized,
@@ -385,8 +414,8 @@ impl<'e> Collector<'_, 'e, '_> {
                     ),
                 )
                 .document(document)
-                .expected(&allowed.join(", "))
-                .found(&found.join(", ")),
+                .expected(&joined(allowed, ", "))
+                .found(&joined(found, ", ")),
             );
         }
     }
@@ -398,16 +427,28 @@ fn signers(
     envelope: &Envelope<'_>,
     message: &[u8],
     step: &Step,
+    names: Option<&Index<'_>>,
     only: Option<&[usize]>,
     judge: &mut Judge<'_>,
 ) -> Result<Signers, Spent> {
     let mut standing: Vec<Option<Checked>> = vec![None; step.authorised.len()];
+    judge.budget.compare(standing.len())?;
     let mut unchecked = None;
     for signature in &envelope.signatures {
-        let folded = signature.keyid.as_ref().map(|keyid| keyid.to_ascii_lowercase());
-        for (place, (key, standing)) in step.authorised.iter().zip(&mut standing).enumerate() {
-            let named = folded.as_ref().is_none_or(|keyid| key.names.contains(keyid));
-            if !named || *standing == Some(Checked::Valid) || only.is_some_and(|only| !only.contains(&place)) {
+        let folded = signature.folded_keyid();
+        let mut candidates: Vec<usize> = match (&folded, names) {
+            (Some(keyid), Some(names)) => names.places(keyid).collect(),
+            _ => (0..standing.len()).collect(),
+        };
+        // A label may be a computed keyid, too.
+        candidates.dedup();
+        for place in candidates {
+            let (Some(key), Some(standing)) = (step.authorised.get(place), standing.get_mut(place)) else {
+                continue;
+            };
+            judge.budget.pattern(1)?;
+            // They ascend.
+            if *standing == Some(Checked::Valid) || only.is_some_and(|only| only.binary_search(&place).is_err()) {
                 continue;
             }
             match signature::check(&key.key, message, &signature.bytes, judge.budget, judge.checker) {
@@ -432,6 +473,12 @@ fn signers(
         invalid,
         unchecked,
     })
+}
+
+/// The places of a step's authorised keys by all that these may be called.
+fn names(step: &Step) -> Index<'_> {
+    let keys = step.authorised.iter().enumerate();
+    Index::some(keys.flat_map(|(place, key)| key.names.iter().map(move |name| (place, Some(name.as_str())))))
 }
 
 /// To what a sublayout's file name binds it.

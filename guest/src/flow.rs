@@ -102,14 +102,34 @@ pub fn judge(
                 }
             }
             Rule::Disallow(_) => {
-                let artifacts = consume(rule, list, link, links, &outcome.left, budget)?.0;
+                let (mut artifacts, mut left) = (Vec::new(), Vec::new());
+                let asked = consume(
+                    rule,
+                    list,
+                    link,
+                    links,
+                    &outcome.left,
+                    budget,
+                    (&mut artifacts, &mut left),
+                );
+                // What it matched is disallowed, whether or not the others could be paid for.
                 if !artifacts.is_empty() {
                     outcome.failure = Some(Failure::Disallowed { rule: index, artifacts });
                     return Ok(outcome);
                 }
+                asked?;
             }
             _ => {
-                let (consumed, left) = consume(rule, list, link, links, &outcome.left, budget)?;
+                let (mut consumed, mut left) = (Vec::new(), Vec::with_capacity(outcome.left.len()));
+                consume(
+                    rule,
+                    list,
+                    link,
+                    links,
+                    &outcome.left,
+                    budget,
+                    (&mut consumed, &mut left),
+                )?;
                 outcome.left = left;
                 if matches!(rule, Rule::Match(rule) if rule.side == Side::Products) {
                     outcome.passed_on.extend(consumed);
@@ -129,11 +149,14 @@ pub fn mismatch<'l, 'a>(
     budget: &Budget,
 ) -> Result<Option<Mismatch<'l, 'a>>, Spent> {
     for (index, rule) in rules.iter().enumerate().take(before).rev() {
+        budget.pattern(1)?;
         let Rule::Match(rule) = rule else { continue };
+        budget.compare(rule.source.len() / 8)?;
         let Some(rest) = rule::under(name, &rule.source) else {
             continue;
         };
         if rule.pattern.matches(rest, budget)? {
+            budget.compare(rule.from.len() + rule.destination.len() + rest.len())?;
             let other = links.get(&rule.from).map(|link| side_of(link, rule.side));
             return Ok(Some(Mismatch {
                 rule: index,
@@ -154,7 +177,8 @@ pub fn side_of<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l Artifacts<'a> {
     }
 }
 
-/// Splits the queue into what the rule covers and what it does not. Both keep their order.
+/// Splits the queue into what the rule covers and what it does not. Both keep their order, and are as far as the budget
+/// reached.
 fn consume(
     rule: &Rule,
     list: &[Artifact<'_>],
@@ -162,17 +186,18 @@ fn consume(
     links: &Links<'_, '_>,
     queue: &[usize],
     budget: &Budget,
-) -> Result<(Vec<usize>, Vec<usize>), Spent> {
+    (consumed, left): (&mut Vec<usize>, &mut Vec<usize>),
+) -> Result<(), Spent> {
     let mut covers = Cover::new(rule, link, links);
-    let (mut consumed, mut left) = (Vec::new(), Vec::with_capacity(queue.len()));
     for &at in queue {
+        budget.pattern(1)?;
         let covered = match list.get(at) {
             Some(artifact) => covers.covers(artifact, budget)?,
             None => false,
         };
-        if covered { &mut consumed } else { &mut left }.push(at);
+        if covered { &mut *consumed } else { &mut *left }.push(at);
     }
-    Ok((consumed, left))
+    Ok(())
 }
 
 /// A rule on its walk through a queue: names come in ascending order.
@@ -207,24 +232,31 @@ impl<'c, 'a> Cover<'c, 'a> {
             // The list is the products in a CREATE that can consume, the materials in a DELETE: what the other side
             // lacks. On the side that they speak of as empty, nothing is new and nothing gone.
             Self::Created(pattern, other) | Self::Deleted(pattern, other) => {
-                pattern.matches(name, budget)? && other.find("", name).is_none()
+                pattern.matches(name, budget)? && {
+                    budget.compare(artifact.cost())?;
+                    other.find("", name).is_none()
+                }
             }
             Self::Modified(pattern, materials, products) => {
-                pattern.matches(name, budget)?
-                    && match (materials.find("", name), products.find("", name)) {
+                pattern.matches(name, budget)? && {
+                    budget.compare(2 * artifact.cost())?;
+                    match (materials.find("", name), products.find("", name)) {
                         (Some(before), Some(after)) => before.digests != after.digests,
                         _ => false,
                     }
-            }
-            Self::Matched(rule, other) => match rule::under(name, &rule.source) {
-                Some(rest) => {
-                    rule.pattern.matches(rest, budget)?
-                        && other
-                            .find(&rule.destination, rest)
-                            .is_some_and(|there| there.digests == artifact.digests)
                 }
-                None => false,
-            },
+            }
+            Self::Matched(rule, other) => {
+                budget.compare(rule.source.len() / 8)?;
+                match rule::under(name, &rule.source) {
+                    Some(rest) if rule.pattern.matches(rest, budget)? => {
+                        budget.compare(artifact.cost() + rule.destination.len())?;
+                        let there = other.find(&rule.destination, rest);
+                        there.is_some_and(|there| there.digests == artifact.digests)
+                    }
+                    _ => false,
+                }
+            }
             Self::Nothing => false,
         })
     }

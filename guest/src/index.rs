@@ -3,8 +3,6 @@
 //! A list stays where it is; its index holds names and places. Equal names stand in the order of the list, so that
 //! whatever an index gives is the same everywhere.
 
-use alloc::collections::BinaryHeap;
-
 use crate::prelude::*;
 
 /// The places of a list's items by their names.
@@ -28,9 +26,9 @@ impl<'n> Index<'n> {
     }
 
     fn sort(&mut self) {
-        // Nearly every list stands in order: tools write their objects so. For the others the smallest code is enough.
+        // Nearly every list stands in order: tools write their objects so.
         if !self.0.is_sorted() {
-            self.0 = BinaryHeap::from(core::mem::take(&mut self.0)).into_sorted_vec();
+            sort(&mut self.0);
         }
     }
 
@@ -40,6 +38,15 @@ impl<'n> Index<'n> {
         self.0
             .get(at)
             .filter(|(other, _)| *other == name)
+            .map(|(_, place)| *place)
+    }
+
+    /// Every place of a name, in order.
+    pub fn places(&self, name: &str) -> impl Iterator<Item = usize> {
+        let first = self.0.partition_point(|(other, _)| *other < name);
+        let same = self.0.get(first..).unwrap_or_default();
+        same.iter()
+            .take_while(move |(other, _)| *other == name)
             .map(|(_, place)| *place)
     }
 
@@ -88,6 +95,32 @@ impl Order {
                 at = from;
             }
         }
+    }
+}
+
+/// Merges runs of growing length: little code, and quick where a list does not fit the processor's cache.
+pub(crate) fn sort<T: Ord + Copy>(list: &mut Vec<T>) {
+    let mut merged = Vec::with_capacity(list.len());
+    let mut width = 1;
+    while width < list.len() {
+        for pair in list.chunks(2 * width) {
+            let (mut left, mut right) = pair.split_at(width.min(pair.len()));
+            while let (Some((first, left_rest)), Some((second, right_rest))) = (left.split_first(), right.split_first())
+            {
+                if first <= second {
+                    merged.push(*first);
+                    left = left_rest;
+                } else {
+                    merged.push(*second);
+                    right = right_rest;
+                }
+            }
+            merged.extend_from_slice(left);
+            merged.extend_from_slice(right);
+        }
+        core::mem::swap(list, &mut merged);
+        merged.clear();
+        width *= 2;
     }
 }
 

@@ -51,6 +51,12 @@ pub enum JsonError {
         /// Where.
         offset: usize,
     },
+    /// More strings, objects and arrays than [`limits::JSON_VALUES`].
+    #[error("more than {} values at byte {offset}", limits::JSON_VALUES)]
+    Values {
+        /// Where.
+        offset: usize,
+    },
     /// More text after the end of the document.
     #[error("unexpected text after the document at byte {offset}")]
     Trailing {
@@ -87,6 +93,8 @@ pub struct Reader<'a> {
     text: &'a str,
     position: usize,
     depth: u32,
+    /// How many strings, objects and arrays were met.
+    values: usize,
     /// Keys of all open objects, innermost last: one allocation serves the whole document.
     members: Vec<Member<'a>>,
     canonical: Option<String>,
@@ -115,6 +123,7 @@ impl<'a> Reader<'a> {
             text,
             position: 0,
             depth: 0,
+            values: 0,
             members: Vec::new(),
             canonical: None,
             floats: false,
@@ -310,9 +319,20 @@ impl<'a> Reader<'a> {
         self.white_space();
         self.punctuation(bracket, expected)?;
         self.emit(char::from(bracket));
+        self.value()?;
         self.depth += 1;
         if self.depth > limits::JSON_DEPTH {
             return Err(JsonError::Depth { offset: self.position });
+        }
+        Ok(())
+    }
+
+    /// Counts a string, an object or an array: what is made of any of them has some size.
+    #[inline]
+    fn value(&mut self) -> Result<(), JsonError> {
+        self.values += 1;
+        if self.values > limits::JSON_VALUES {
+            return Err(JsonError::Values { offset: self.position });
         }
         Ok(())
     }

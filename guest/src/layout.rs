@@ -12,7 +12,7 @@ use crate::index::Index;
 use crate::instant::Instant;
 use crate::json::{JsonError, Reader};
 use crate::key::{KeyError, PublicKey};
-use crate::limits::Spent;
+use crate::limits::{Budget, Spent};
 use crate::parameter::{ParameterError, Parameters};
 use crate::prelude::*;
 use crate::rule::{Rule, RuleError};
@@ -43,7 +43,7 @@ pub struct Step {
     /// How many distinct keys must have signed; at least 1.
     pub threshold: u64,
     /// The keys that may sign, each material once, in the order of `pubkeys`.
-    pub authorised: Vec<AuthorisedKey>,
+    pub authorised: Vec<Rc<AuthorisedKey>>,
     /// Names among `pubkeys` under which there is no usable key.
     pub unknown: Vec<String>,
     /// Rules for what goes in.
@@ -199,6 +199,8 @@ pub struct Reading<'p> {
     pub root: bool,
     /// Functionary keys by label that the caller vouches for; with them, `expires`, `inspect` and `keys` may be absent.
     pub asserted: Option<&'p [(String, PublicKey)]>,
+    /// Pays for what is kept of it, and for decoding its keys.
+    pub budget: &'p Budget,
 }
 
 impl Layout {

@@ -1,33 +1,45 @@
 //! The bounds of one verification. Everything that loops over untrusted input spends from a [`Budget`].
 //!
 //! A document over a bound of its own is a document that does not count; a bound of the whole verification ends it,
-//! undecided, with the bound's name. The numbers are far above what real supply chains need and low enough that the
-//! costliest request ends: about a minute of work inside the component, where native checks do not help.
+//! undecided, with the bound's name. The numbers are far above what real supply chains need, and low enough that no
+//! request takes more than 5 seconds inside the component, or more than 256 MiB of its memory: `tests/bench/worst` measures
+//! what comes closest to that. What grows with a product of two inputs spends, or is looked up in an order.
 
 use core::cell::Cell;
 
 /// How deeply JSON may nest. Real metadata stays below 10; 100 levels of the reader's frames fit the component's stack.
 pub const JSON_DEPTH: u32 = 100;
-/// Bytes of one document. A link with 100,000 materials and products has 23 MB; five times that.
-pub const DOCUMENT_BYTES: usize = 128 << 20;
-/// Bytes of the layout, all documents and all inspection results together. With what is parsed out of them they stay
-/// below 2 GiB, half of a 32-bit memory.
-pub const TOTAL_BYTES: usize = 512 << 20;
+/// Strings, objects and arrays of one JSON text. A link with 100,000 materials and products, each with two digests, has
+/// 1.2 million.
+pub const JSON_VALUES: usize = 2_000_000;
+/// Bytes of one document. A link with 100,000 materials and products has 23 MB.
+pub const DOCUMENT_BYTES: usize = 32 << 20;
+/// Bytes of the layout, all documents and all inspection results together, their names included.
+pub const TOTAL_BYTES: usize = 64 << 20;
+/// Bytes of documents that are read, which is once, but for those beneath a sublayout that lies there under two names.
+const READ_BYTES: u64 = TOTAL_BYTES as u64 + (16 << 20);
+/// Bytes of what is kept of documents beside their own text: artifacts, rules, keys and what a verdict says of them. The
+/// artifacts of a request full of links take half of it.
+pub const MEMORY: u64 = 48 << 20;
 /// Documents of a request. The largest real chains have some hundred links.
 pub const DOCUMENTS: usize = 10_000;
+/// Bytes of a document's name; a longer one is no path of a file.
+pub const NAME_BYTES: usize = 4096;
 /// Signatures on one document: a link has one, a root of trust with many owners some dozens.
 pub const SIGNATURES: usize = 1_000;
 /// Cost of all signature checks, where one ed25519 check costs 1, P-256, P-384 and P-521 cost 14, 40 and 80, and an RSA
 /// check 4 up to 2048 bits and more by the square of the modulus (64 at 8192 bits): their measured proportions inside the
-/// component, where a unit takes about 0.12 ms. Hashing the message costs 1 for each 32 KiB of it, a signature.
-pub const SIGNATURE_COST: u64 = 200_000;
+/// component, where a unit takes about 0.12 ms. Hashing the message costs 1 for each 16 KiB of it, a signature; decoding
+/// a key costs 1 to 5. 700 P-256 checks, or two signatures on each document of a request as long as it may be.
+pub const SIGNATURE_COST: u64 = 10_000;
 /// Steps and inspections of one layout.
 pub const STEPS: usize = 1_000;
-/// Keys of one layout or request.
-pub const KEYS: usize = 10_000;
-/// Pairs of a rule and an artifact, and characters compared by patterns: 1,000 rules over 100,000 artifacts with twenty
-/// compared characters each. A unit takes about 2 ns inside the component.
-pub const PATTERN_WORK: u64 = 2_000_000_000;
+/// Keys of one layout or request; likewise what the `pubkeys` of one layout's steps list together.
+pub const KEYS: usize = 5_000;
+/// Pairs of a rule and an artifact, characters compared by patterns, and whatever else compares one input with another:
+/// 1,000 rules over 10,000 artifacts with twenty-five compared characters each. A unit takes 2 to 4 ns inside the
+/// component.
+pub const PATTERN_WORK: u64 = 300_000_000;
 /// How deeply sublayouts may nest. The specification gives none; one level is usual, three were seen.
 pub const SUBLAYOUT_DEPTH: u32 = 8;
 /// Sublayouts verified in one request, at any depth.
@@ -42,10 +54,14 @@ pub const SHOWN: usize = 300;
 pub enum Limit {
     /// [`JSON_DEPTH`]
     JsonDepth,
+    /// [`JSON_VALUES`]
+    JsonValues,
     /// [`DOCUMENT_BYTES`]
     DocumentBytes,
     /// [`TOTAL_BYTES`]
     TotalBytes,
+    /// [`MEMORY`]
+    Memory,
     /// [`DOCUMENTS`]
     Documents,
     /// [`SIGNATURES`]
@@ -66,10 +82,12 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::JsonDepth,
+        Self::JsonValues,
         Self::DocumentBytes,
         Self::TotalBytes,
+        Self::Memory,
         Self::Documents,
         Self::Signatures,
         Self::SignatureCost,
@@ -89,8 +107,10 @@ impl Limit {
     pub const fn name(self) -> &'static str {
         match self {
             Self::JsonDepth => "json-depth",
+            Self::JsonValues => "json-values",
             Self::DocumentBytes => "document-bytes",
             Self::TotalBytes => "total-bytes",
+            Self::Memory => "memory",
             Self::Documents => "documents",
             Self::Signatures => "signatures",
             Self::SignatureCost => "signature-cost",
@@ -106,8 +126,10 @@ impl Limit {
     pub const fn value(self) -> u64 {
         match self {
             Self::JsonDepth => JSON_DEPTH as u64,
+            Self::JsonValues => JSON_VALUES as u64,
             Self::DocumentBytes => DOCUMENT_BYTES as u64,
             Self::TotalBytes => TOTAL_BYTES as u64,
+            Self::Memory => MEMORY,
             Self::Documents => DOCUMENTS as u64,
             Self::Signatures => SIGNATURES as u64,
             Self::SignatureCost => SIGNATURE_COST,
@@ -131,6 +153,8 @@ pub struct Budget {
     signature_cost: Cell<u64>,
     pattern_work: Cell<u64>,
     sublayouts: Cell<u64>,
+    read: Cell<u64>,
+    memory: Cell<u64>,
 }
 
 impl Default for Budget {
@@ -139,24 +163,41 @@ impl Default for Budget {
             signature_cost: Cell::new(SIGNATURE_COST),
             pattern_work: Cell::new(PATTERN_WORK),
             sublayouts: Cell::new(u64::from(SUBLAYOUTS)),
+            read: Cell::new(READ_BYTES),
+            memory: Cell::new(MEMORY),
         }
     }
 }
 
 impl Budget {
-    /// Pays for one signature check.
+    /// Pays for one signature check, or for decoding a key.
     pub fn signature(&self, cost: u64) -> Result<(), Spent> {
         spend(&self.signature_cost, cost, Limit::SignatureCost)
     }
 
-    /// Pays for comparing characters, or for asking a rule about an artifact.
+    /// Pays for comparing characters, or one input with another: an artifact with a rule, a signature with a key.
     pub fn pattern(&self, work: u64) -> Result<(), Spent> {
         spend(&self.pattern_work, work, Limit::PatternWork)
+    }
+
+    /// [`Budget::pattern`] for so many items.
+    pub(crate) fn compare(&self, items: usize) -> Result<(), Spent> {
+        self.pattern(items as u64)
     }
 
     /// Pays for one sublayout.
     pub fn sublayout(&self) -> Result<(), Spent> {
         spend(&self.sublayouts, 1, Limit::Sublayouts)
+    }
+
+    /// Pays for reading bytes of a document.
+    pub(crate) fn read(&self, bytes: usize) -> Result<(), Spent> {
+        spend(&self.read, bytes as u64, Limit::TotalBytes)
+    }
+
+    /// Pays for keeping bytes.
+    pub(crate) fn memory(&self, bytes: usize) -> Result<(), Spent> {
+        spend(&self.memory, bytes as u64, Limit::Memory)
     }
 }
 

@@ -2,9 +2,12 @@
 
 use alloc::borrow::Cow;
 
-use crate::artifact::{ArtifactError, Artifacts};
+use sha2::{Digest as _, Sha256};
+
+use crate::artifact::{self, ArtifactError, Artifacts};
 use crate::canonical;
 use crate::json::{JsonError, Kind, Reader};
+use crate::key::hex;
 use crate::prelude::*;
 
 /// The evidence of one step, signed by a functionary.
@@ -93,24 +96,43 @@ impl<'a> Link<'a> {
 
     /// The link's JSON text: canonical, but for numbers that have no canonical form and stand as received.
     pub fn text(&self) -> String {
-        let mut text = String::from(r#"{"_type":"link","byproducts":"#);
-        // What was read once can be read again.
-        text.push_str(&canonical::compact(self.byproducts).unwrap_or_default());
-        text.push_str(r#","command":["#);
-        for (at, word) in self.command.iter().enumerate() {
-            if at > 0 {
-                text.push(',');
-            }
-            canonical::write_string(&mut text, word);
-        }
-        text.push_str(r#"],"environment":{},"materials":"#);
-        write_artifacts(&mut text, &self.materials);
-        text.push_str(r#","name":"#);
-        canonical::write_string(&mut text, &self.name);
-        text.push_str(r#","products":"#);
-        write_artifacts(&mut text, &self.products);
-        text.push('}');
+        let mut length = 0;
+        self.write(&mut |piece| length += piece.len());
+        let mut text = String::with_capacity(length);
+        self.write(&mut |piece| text.push_str(piece));
         text
+    }
+
+    /// Writes the link's text piece by piece.
+    pub(crate) fn write(&self, out: &mut dyn FnMut(&str)) {
+        out(r#"{"_type":"link","byproducts":"#);
+        // What was read once can be read again.
+        out(&canonical::compact(self.byproducts).unwrap_or_default());
+        out(r#","command":["#);
+        for (at, word) in self.command.iter().enumerate() {
+            write_string(out, if at > 0 { "," } else { "" }, word);
+        }
+        out(r#"],"environment":{},"materials":"#);
+        write_artifacts(out, &self.materials);
+        write_string(out, r#","name":"#, &self.name);
+        out(r#","products":"#);
+        write_artifacts(out, &self.products);
+        out("}");
+    }
+
+    /// The SHA-256 of the artifacts, in hexadecimal: two links have equal ones if their materials and products are equal.
+    pub(crate) fn artifacts_digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut out = |piece: &str| hash.update(piece);
+        write_artifacts(&mut out, &self.materials);
+        write_artifacts(&mut out, &self.products);
+        hex(&hash.finalize())
+    }
+
+    /// What it takes beside its document's bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let words: usize = self.command.iter().map(|word| 24 + artifact::owned_bytes(word)).sum();
+        words + self.materials.weight() + self.products.weight()
     }
 }
 
@@ -150,23 +172,21 @@ fn read_byproducts<'a>(reader: &mut Reader<'a>) -> Result<(ReturnValue, &'a str)
     Ok((return_value, reader.since(begins)))
 }
 
-fn write_artifacts(text: &mut String, artifacts: &Artifacts<'_>) {
-    text.push('{');
+fn write_artifacts(out: &mut dyn FnMut(&str), artifacts: &Artifacts<'_>) {
+    out("{");
     for (at, artifact) in artifacts.as_slice().iter().enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        canonical::write_string(text, &artifact.name);
-        text.push_str(":{");
+        write_string(out, if at > 0 { "," } else { "" }, &artifact.name);
         for (at, digest) in artifact.digests.iter().enumerate() {
-            if at > 0 {
-                text.push(',');
-            }
-            canonical::write_string(text, &digest.algorithm);
-            text.push(':');
-            canonical::write_string(text, &digest.value);
+            write_string(out, if at > 0 { "," } else { ":{" }, &digest.algorithm);
+            write_string(out, ":", &digest.value);
         }
-        text.push('}');
+        out("}");
     }
-    text.push('}');
+    out("}");
+}
+
+fn write_string(out: &mut dyn FnMut(&str), before: &str, text: &str) {
+    let mut piece = String::from(before);
+    canonical::write_string(&mut piece, text);
+    out(&piece);
 }

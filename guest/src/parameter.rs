@@ -6,7 +6,12 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
+use crate::limits::{Budget, Spent};
 use crate::prelude::*;
+use crate::verdict::shown;
+
+/// What a piece of a text takes beside its bytes.
+const PIECE: usize = 32;
 
 /// The values that a request gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +28,9 @@ pub enum ParameterError {
     /// A brace that is neither doubled nor around a name; format specifications and attributes among them.
     #[error("`{0}` has a brace that is neither doubled nor around a parameter's name")]
     Brace(String),
+    /// The values would fill more memory than a verification has.
+    #[error(transparent)]
+    Spent(#[from] Spent),
 }
 
 /// A text whose parameters are filled in, and which of its parts are values.
@@ -67,7 +75,9 @@ impl Parameters {
     }
 
     /// Fills the parameters of one element. `{{` and `}}` are literal braces.
-    pub fn fill(&self, text: &str) -> Result<Filled, ParameterError> {
+    pub fn fill(&self, text: &str, budget: &Budget) -> Result<Filled, ParameterError> {
+        // The text is kept as its pieces, and then as what is made of them.
+        budget.memory(PIECE + 2 * text.len())?;
         if self.is_empty() {
             return Ok(Filled::literal_braces(text));
         }
@@ -84,11 +94,12 @@ impl Parameters {
             let name = after
                 .split_once('}')
                 .filter(|(name, _)| brace == '{' && is_name(name))
-                .ok_or_else(|| ParameterError::Brace(text.to_owned()))?;
+                .ok_or_else(|| ParameterError::Brace(shown(text)))?;
             let value = self
                 .values
                 .get(name.0)
-                .ok_or_else(|| ParameterError::Unknown(name.0.to_owned()))?;
+                .ok_or_else(|| ParameterError::Unknown(shown(name.0)))?;
+            budget.memory(2 * (PIECE + value.len()))?;
             pieces.push((core::mem::take(&mut plain), false));
             pieces.push((value.clone(), true));
             rest = name.1;
@@ -140,7 +151,11 @@ mod tests {
             ("", ""),
             ("é{c}é", "éé"),
         ] {
-            assert_eq!(parameters.fill(text).unwrap().to_string(), wanted, "{text}");
+            assert_eq!(
+                parameters.fill(text, &Budget::default()).unwrap().to_string(),
+                wanted,
+                "{text}"
+            );
         }
     }
 
@@ -150,13 +165,19 @@ mod tests {
         for text in [
             "{b}", "{", "}", "{}", "{a", "a}", "{a:>3}", "{a.x}", "{a[0]}", "{a!r}", "{ a}", "{a}}", "{{a}", "{{{a}}",
         ] {
-            assert!(parameters.fill(text).is_err(), "{text}");
+            assert!(parameters.fill(text, &Budget::default()).is_err(), "{text}");
         }
     }
 
     #[test]
     fn without_values_braces_are_literal() {
-        assert_eq!(Parameters::default().fill("{a}{").unwrap().to_string(), "{a}{");
+        assert_eq!(
+            Parameters::default()
+                .fill("{a}{", &Budget::default())
+                .unwrap()
+                .to_string(),
+            "{a}{"
+        );
         assert_eq!(looks_like_parameter("x{a}"), Some("a"));
         assert_eq!(looks_like_parameter("x{ a}{}"), None);
     }

@@ -37,43 +37,28 @@ enum Element {
 type Written = (char, bool);
 
 impl Pattern {
-    /// Compiles a pattern. Every text is one.
-    pub fn new(filled: &Filled) -> Self {
-        let written: Vec<Written> = filled
-            .pieces()
-            .flat_map(|(piece, literal)| piece.chars().map(move |character| (character, literal)))
-            .collect();
-        let mut elements = Vec::new();
-        let mut rest = written.as_slice();
-        while let Some((&(character, literal), tail)) = rest.split_first() {
-            rest = tail;
-            match character {
-                '*' if !literal => {
-                    // `**` is `*`.
-                    if elements.last() != Some(&Element::AnyRun) {
-                        elements.push(Element::AnyRun);
-                    }
-                }
-                '?' if !literal => elements.push(Element::AnyOne),
-                '[' if !literal => match set(tail) {
-                    Some((element, after)) => {
-                        elements.push(element);
-                        rest = after;
-                    }
-                    None => push_literal(&mut elements, '['),
-                },
-                _ => push_literal(&mut elements, character),
-            }
+    /// Compiles a pattern. Every text is one; the budget pays for what it takes.
+    pub fn new(filled: &Filled, budget: &Budget) -> Result<Self, Spent> {
+        // Each character may become an element, which costs the same on every machine.
+        if !is_literal(filled) {
+            budget.memory(filled.pieces().map(|(piece, _)| 48 * piece.len()).sum())?;
         }
-        Self {
-            text: filled.to_string(),
-            elements,
-        }
+        Ok(Self::compile(filled))
     }
 
-    /// Compiles a pattern without parameters.
+    fn compile(filled: &Filled) -> Self {
+        let text = filled.to_string();
+        let elements = match is_literal(filled) {
+            true if text.is_empty() => Vec::new(),
+            true => vec![Element::Literal(text.clone())],
+            false => elements(filled),
+        };
+        Self { text, elements }
+    }
+
+    /// Compiles a pattern without parameters, whatever it takes.
     pub fn plain(text: &str) -> Self {
-        Self::new(&Filled::literal_braces(text))
+        Self::compile(&Filled::literal_braces(text))
     }
 
     /// The pattern as it was written, parameters filled in.
@@ -122,7 +107,8 @@ impl Pattern {
             let from = match after.first() {
                 Some(Element::Literal(literal)) => {
                     let found = from.find(literal.as_str());
-                    work += literal.len() + found.unwrap_or(from.len());
+                    // Beginning a search takes as long as comparing some characters.
+                    work += 24 + literal.len() + found.unwrap_or(from.len());
                     match found {
                         Some(at) => from.get(at..).unwrap_or_default(),
                         None => break false,
@@ -153,6 +139,48 @@ fn push_literal(elements: &mut Vec<Element>, character: char) {
 fn without_first(text: &str) -> Option<(char, &str)> {
     let mut characters = text.chars();
     characters.next().map(|first| (first, characters.as_str()))
+}
+
+/// Whether nothing in a pattern is special.
+fn is_literal(filled: &Filled) -> bool {
+    filled
+        .pieces()
+        .all(|(piece, literal)| literal || !piece.contains(['*', '?', '[']))
+}
+
+fn elements(filled: &Filled) -> Vec<Element> {
+    let written: Vec<Written> = filled
+        .pieces()
+        .flat_map(|(piece, literal)| piece.chars().map(move |character| (character, literal)))
+        .collect();
+    let mut elements = Vec::new();
+    let mut rest = written.as_slice();
+    // Whether a `]` may yet come: where one `[` found none, no later one does.
+    let mut closed = true;
+    while let Some((&(character, literal), tail)) = rest.split_first() {
+        rest = tail;
+        match character {
+            '*' if !literal => {
+                // `**` is `*`.
+                if elements.last() != Some(&Element::AnyRun) {
+                    elements.push(Element::AnyRun);
+                }
+            }
+            '?' if !literal => elements.push(Element::AnyOne),
+            '[' if !literal && closed => match set(tail) {
+                Some((element, after)) => {
+                    elements.push(element);
+                    rest = after;
+                }
+                None => {
+                    closed = false;
+                    push_literal(&mut elements, '[');
+                }
+            },
+            _ => push_literal(&mut elements, character),
+        }
+    }
+    elements
 }
 
 /// The set that begins after a `[`, and what follows its `]`; nothing if it is not closed.
@@ -276,7 +304,7 @@ mod tests {
             ("[{v}]", "a", false),
             ("{{*}}", "{abc}", true),
         ] {
-            let pattern = Pattern::new(&parameters.fill(pattern).unwrap());
+            let pattern = Pattern::compile(&parameters.fill(pattern, &Budget::default()).unwrap());
             assert_eq!(pattern.matches(name, &Budget::default()), Ok(wanted), "{name}");
         }
     }

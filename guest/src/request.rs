@@ -9,9 +9,10 @@ use crate::canonical;
 use crate::index::Index;
 use crate::json;
 use crate::key::{KeyError, PublicKey};
-use crate::limits::{self, Limit, Spent};
+use crate::limits::{self, Budget, Limit, Spent};
 use crate::parameter;
 use crate::prelude::*;
+use crate::signature;
 use crate::verdict::shown;
 
 /// One question to the verifier. Equal requests get equal answers, anywhere.
@@ -206,18 +207,7 @@ impl Request {
         if self.documents.len() > limits::DOCUMENTS || self.inspections.len() > limits::DOCUMENTS {
             return Err(Spent(Limit::Documents).into());
         }
-        let total: usize = self.layout.0.len()
-            + self
-                .documents
-                .iter()
-                .map(|document| document.content.0.len())
-                .sum::<usize>()
-            + self
-                .inspections
-                .iter()
-                .map(|result| result.content.0.len())
-                .sum::<usize>();
-        if total > limits::TOTAL_BYTES {
+        if self.bytes() > limits::TOTAL_BYTES {
             return Err(Spent(Limit::TotalBytes).into());
         }
         if let Some(name) = self.parameters.keys().find(|name| !parameter::is_name(name)) {
@@ -234,8 +224,48 @@ impl Request {
         }
     }
 
+    /// The bytes of all that was handed over; an item has some even if it is empty.
+    fn bytes(&self) -> usize {
+        let mut bytes = self.layout.0.len();
+        let mut add = |length: usize| bytes += 16 + length;
+        for document in &self.documents {
+            add(document.name.len() + document.content.0.len());
+        }
+        for result in &self.inspections {
+            add(result.name.len() + result.content.0.len());
+            for folder in &result.at {
+                add(folder.len());
+            }
+        }
+        for subject in &self.subjects {
+            add(subject.name.as_ref().map_or(0, String::len));
+            for (algorithm, value) in &subject.digests {
+                add(algorithm.len() + value.len());
+            }
+        }
+        for (name, value) in &self.parameters {
+            add(name.len() + value.len());
+        }
+        match &self.trust {
+            Trust::SignedBy(keys) => {
+                for key in keys {
+                    add(key.keyid.as_ref().map_or(0, String::len) + key.keyval.public.len());
+                }
+            }
+            Trust::Asserted(keys) => {
+                for named in keys {
+                    add(named.label.len() + named.key.keyval.public.len());
+                }
+            }
+        }
+        for step in &self.options.subject_steps {
+            add(step.len());
+        }
+        bytes
+    }
+
     /// Decodes the keys of the trust.
-    pub fn anchor(&self) -> Result<Anchor, RequestError> {
+    pub fn anchor(&self, budget: &Budget) -> Result<Anchor, RequestError> {
         let count = match &self.trust {
             Trust::SignedBy(keys) => keys.len(),
             Trust::Asserted(keys) => keys.len(),
@@ -248,7 +278,7 @@ impl Request {
         }
         match &self.trust {
             Trust::SignedBy(keys) => {
-                let keys: Result<Vec<_>, _> = keys.iter().enumerate().map(|(at, key)| key.owner(at)).collect();
+                let keys: Result<Vec<_>, _> = keys.iter().enumerate().map(|(at, key)| key.owner(at, budget)).collect();
                 Ok(Anchor::SignedBy(keys?))
             }
             Trust::Asserted(keys) => {
@@ -258,7 +288,7 @@ impl Request {
                     if twice == Some(at) {
                         return Err(RequestError::DuplicateLabel(shown(&named.label)));
                     }
-                    decoded.push((named.label.clone(), named.key.decode(&named.label)?));
+                    decoded.push((named.label.clone(), named.key.decode(&named.label, budget)?));
                 }
                 Ok(Anchor::Asserted(decoded))
             }
@@ -278,7 +308,8 @@ impl Key {
         }
     }
 
-    fn decode(&self, label: &str) -> Result<PublicKey, RequestError> {
+    fn decode(&self, label: &str, budget: &Budget) -> Result<PublicKey, RequestError> {
+        budget.signature(signature::decoding_cost(&self.scheme))?;
         PublicKey::from_parts(&self.keytype, &self.scheme, &self.keyval.public).map_err(|reason| {
             RequestError::UnusableKey {
                 label: shown(label),
@@ -287,9 +318,9 @@ impl Key {
         })
     }
 
-    fn owner(&self, at: usize) -> Result<OwnerKey, RequestError> {
+    fn owner(&self, at: usize, budget: &Budget) -> Result<OwnerKey, RequestError> {
         let place = format!("number {}", at + 1);
-        let key = self.decode(self.keyid.as_deref().unwrap_or(&place))?;
+        let key = self.decode(self.keyid.as_deref().unwrap_or(&place), budget)?;
         let mut names = key.keyids();
         names.extend(self.keyid.as_deref().map(str::to_ascii_lowercase));
         Ok(OwnerKey {

@@ -2,9 +2,11 @@
 
 use alloc::borrow::Cow;
 
+use crate::limits::Budget;
 use crate::parameter::{Filled, ParameterError, Parameters};
 use crate::pattern::Pattern;
 use crate::prelude::*;
+use crate::verdict::joined;
 
 /// A rule of a step or an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,10 +84,11 @@ pub enum RuleError {
 
 impl Rule {
     /// Parses the elements of a rule. Keywords are recognised in any case and never come from a parameter.
-    pub fn parse(elements: &[Cow<'_, str>], parameters: &Parameters) -> Result<Self, RuleError> {
-        let form = || RuleError::Form(elements.join(" ").chars().take(crate::limits::SHOWN).collect());
+    pub fn parse(elements: &[Cow<'_, str>], parameters: &Parameters, budget: &Budget) -> Result<Self, RuleError> {
+        let form = || RuleError::Form(joined(elements.iter().map(AsRef::as_ref), " "));
         let elements: Vec<&str> = elements.iter().map(Cow::as_ref).collect();
-        let pattern = |text| Ok::<_, RuleError>(Pattern::new(&parameters.fill(text)?));
+        let fill = |text: &&str| parameters.fill(text, budget);
+        let pattern = |text| Ok::<_, ParameterError>(Pattern::new(&fill(text)?, budget)?);
         match elements.as_slice() {
             [keyword, argument] => match keyword.to_ascii_uppercase().as_str() {
                 "CREATE" => Ok(Self::Create(pattern(argument)?)),
@@ -93,18 +96,17 @@ impl Rule {
                 "MODIFY" => Ok(Self::Modify(pattern(argument)?)),
                 "ALLOW" => Ok(Self::Allow(pattern(argument)?)),
                 "DISALLOW" => Ok(Self::Disallow(pattern(argument)?)),
-                "REQUIRE" => Ok(Self::Require(parameters.fill(argument)?.to_string())),
+                "REQUIRE" => Ok(Self::Require(fill(argument)?.to_string())),
                 _ => Err(form()),
             },
             [keyword, rest @ ..] if is(keyword, "MATCH") => {
                 let parts = MatchParts::of(rest).ok_or_else(form)?;
-                let fill = |text| Ok::<_, RuleError>(parameters.fill(text)?);
                 Ok(Self::Match(Match {
-                    pattern: pattern(parts.pattern)?,
-                    source: prefix(parts.source.map(fill).transpose()?.as_ref()),
-                    destination: prefix(parts.destination.map(fill).transpose()?.as_ref()),
+                    pattern: pattern(&parts.pattern)?,
+                    source: prefix(parts.source.as_ref().map(fill).transpose()?.as_ref()),
+                    destination: prefix(parts.destination.as_ref().map(fill).transpose()?.as_ref()),
                     side: parts.side,
-                    from: fill(parts.from)?.to_string(),
+                    from: fill(&parts.from)?.to_string(),
                 }))
             }
             _ => Err(form()),
@@ -208,7 +210,7 @@ mod tests {
             .filter(|element| !element.is_empty())
             .map(Cow::from)
             .collect();
-        Rule::parse(&elements, &Parameters::default())
+        Rule::parse(&elements, &Parameters::default(), &Budget::default())
     }
 
     #[test]
@@ -259,7 +261,7 @@ mod tests {
     fn keywords_never_come_from_parameters() {
         let parameters = Parameters::new([("k".into(), "ALLOW".into())]);
         let elements = [Cow::from("{k}"), Cow::from("*")];
-        assert!(Rule::parse(&elements, &parameters).is_err());
+        assert!(Rule::parse(&elements, &parameters, &Budget::default()).is_err());
     }
 
     #[test]

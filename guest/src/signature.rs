@@ -122,7 +122,7 @@ pub fn structure(key: &PublicKey, signature: &[u8]) -> Result<(), Unsound> {
 }
 
 /// What a check costs, in the units of [`crate::limits::SIGNATURE_COST`]. RSA's work grows with the square of the
-/// modulus, and a long message is hashed for each of its signatures: a unit is 32 KiB of that.
+/// modulus, and a long message is hashed for each of its signatures: a unit is 16 KiB of that.
 fn cost(key: &PublicKey, message: &[u8]) -> u64 {
     let arithmetic = match key.material() {
         Material::Ed25519(_) => 1,
@@ -131,7 +131,17 @@ fn cost(key: &PublicKey, message: &[u8]) -> u64 {
         Material::Ecdsa { curve: Curve::P384, .. } => 40,
         Material::Ecdsa { curve: Curve::P521, .. } => 80,
     };
-    arithmetic + u64::try_from(message.len() >> 15).unwrap_or(u64::MAX >> 1)
+    arithmetic + u64::try_from(message.len() >> 14).unwrap_or(u64::MAX >> 1)
+}
+
+/// What decoding a key of a scheme costs, in the same units: a compressed point is most of it.
+pub(crate) fn decoding_cost(scheme: &str) -> u64 {
+    match Scheme::parse(scheme) {
+        Some(Scheme::EcdsaSha2Nistp256) => 2,
+        Some(Scheme::EcdsaSha2Nistp384) => 3,
+        Some(Scheme::EcdsaSha2Nistp521) => 5,
+        _ => 1,
+    }
 }
 
 /// A signature that passed every structural check for one key.

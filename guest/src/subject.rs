@@ -1,14 +1,15 @@
 //! Subjects: whether a supply chain made the very artifact that somebody asks about.
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Artifacts};
 use crate::chain::Judgement;
 use crate::evidence::Evidence;
+use crate::index::{self, Index};
 use crate::layout::Layout;
 use crate::limits::{Budget, Spent};
 use crate::prelude::*;
 use crate::request::Subject;
 use crate::rule::Side;
-use crate::verdict::{Code, Finding, SubjectReport};
+use crate::verdict::{Code, Finding, SubjectReport, joined};
 
 /// Looks for every subject among the products of the subject steps (the last step if none is named), and among the
 /// materials of the last step that a MATCH WITH PRODUCTS rule consumed: a last step that only approves passes them on.
@@ -24,14 +25,20 @@ pub fn find(
     let producers: Vec<usize> = if steps.is_empty() {
         last.into_iter().collect()
     } else {
-        (0..layout.steps.len())
-            .filter(|&at| layout.steps.get(at).is_some_and(|step| steps.contains(&step.name)))
+        let named = Index::new(steps.iter().map(String::as_str));
+        let producers = layout.steps.iter().enumerate();
+        producers
+            .filter(|(_, step)| named.get(&step.name).is_some())
+            .map(|(at, _)| at)
             .collect()
     };
+    let mut passed_on = judgement.passed_on.clone();
+    index::sort(&mut passed_on);
     let mut reports = Vec::new();
     for (place, subject) in subjects.iter().enumerate() {
         let mut found = None;
         for &at in &producers {
+            budget.pattern(1)?;
             if let Some(evidence) = judgement.evidence(at) {
                 found = found.or(product(subject, evidence, budget)?.map(|name| (at, Side::Products, name)));
             }
@@ -39,9 +46,8 @@ pub fn find(
         if let Some(last) = last
             && let Some(evidence) = judgement.evidence(last)
         {
-            found = found
-                .or(passed_on(subject, evidence, &judgement.passed_on, budget)?
-                    .map(|name| (last, Side::Materials, name)));
+            found =
+                found.or(material(subject, evidence, &passed_on, budget)?.map(|name| (last, Side::Materials, name)));
         }
         if let Some((step, side, artifact)) =
             found.and_then(|(at, side, name)| Some((layout.steps.get(at)?, side, name)))
@@ -57,11 +63,10 @@ pub fn find(
                 let mut steps = producers.iter().filter_map(|&at| judgement.evidence(at));
                 steps.find_map(|evidence| Some(evidence.link.products.get(name)?.digests.show()))
             });
-            let producers: Vec<&str> = producers
+            let producers = producers
                 .iter()
-                .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()))
-                .collect();
-            let finding = missing(subject, &producers);
+                .filter_map(|&at| Some(layout.steps.get(at)?.name.as_str()));
+            let finding = missing(subject, &joined(producers, "`, `"));
             judgement.findings.push(match namesake {
                 Some(digests) => finding.found(&digests),
                 None => finding,
@@ -72,27 +77,41 @@ pub fn find(
 }
 
 fn product(subject: &Subject, evidence: &Evidence<'_>, budget: &Budget) -> Result<Option<String>, Spent> {
-    among(subject, evidence.link.products.as_slice().iter(), budget)
+    let products = &evidence.link.products;
+    match &subject.name {
+        Some(name) => among(subject, products.place(name).into_iter(), products, budget),
+        None => among(subject, 0..products.as_slice().len(), products, budget),
+    }
 }
 
-fn passed_on(
+/// Whether a subject is one of the materials at these places, which ascend.
+fn material(
     subject: &Subject,
     evidence: &Evidence<'_>,
     places: &[usize],
     budget: &Budget,
 ) -> Result<Option<String>, Spent> {
-    let materials = evidence.link.materials.as_slice();
-    among(subject, places.iter().filter_map(|&at| materials.get(at)), budget)
+    let materials = &evidence.link.materials;
+    match &subject.name {
+        Some(name) => {
+            let place = materials
+                .place(name)
+                .filter(|place| places.binary_search(place).is_ok());
+            among(subject, place.into_iter(), materials, budget)
+        }
+        None => among(subject, places.iter().copied(), materials, budget),
+    }
 }
 
-fn among<'l, 'a: 'l>(
+fn among(
     subject: &Subject,
-    artifacts: impl Iterator<Item = &'l Artifact<'a>>,
+    places: impl Iterator<Item = usize>,
+    artifacts: &Artifacts<'_>,
     budget: &Budget,
 ) -> Result<Option<String>, Spent> {
-    for artifact in artifacts {
-        budget.pattern(1)?;
-        if subject.name.as_ref().is_none_or(|name| *name == artifact.name) && describes(subject, artifact) {
+    for artifact in places.filter_map(|at| artifacts.as_slice().get(at)) {
+        budget.compare(artifact.cost())?;
+        if describes(subject, artifact) {
             return Ok(Some(crate::verdict::shown(&artifact.name)));
         }
     }
@@ -114,18 +133,17 @@ pub fn describes(subject: &Subject, artifact: &Artifact<'_>) -> bool {
     strong
 }
 
-fn missing(subject: &Subject, producers: &[&str]) -> Finding {
-    let digests: Vec<String> = subject
-        .digests
-        .iter()
-        .map(|(algorithm, value)| format!("{algorithm}:{value}"))
-        .collect();
-    let digests = digests.join(", ");
+fn missing(subject: &Subject, producers: &str) -> Finding {
+    let digests = subject.digests.iter().enumerate().flat_map(|(at, (algorithm, value))| {
+        let before = if at > 0 { ", " } else { "" };
+        [before, algorithm, ":", value]
+    });
+    let digests = joined(digests, "");
     let shown = subject.name.as_deref().unwrap_or(&digests);
     let message = format!(
         "the supply chain holds, but `{}` is no product of `{}`, nor passed on by its last step: it is not what this chain made",
         crate::verdict::shown(shown),
-        producers.join("`, `")
+        producers
     );
     let finding = Finding::new(Code::SubjectNotFound, &[], message).expected(&digests);
     match &subject.name {

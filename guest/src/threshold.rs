@@ -1,15 +1,17 @@
 //! Whether enough functionaries signed for a step, and agree (specification 1.0, section 5.2): the one count of
 //! thresholds.
 
+use crate::artifact::Artifact;
 use crate::chain::{Judgement, Standing};
 use crate::evidence::{Evidence, place};
 use crate::flow;
 use crate::index;
 use crate::layout::{AuthorisedKey, Step};
-use crate::link::ReturnValue;
+use crate::limits::Budget;
+use crate::link::{Link, ReturnValue};
 use crate::prelude::*;
 use crate::rule::Side;
-use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport};
+use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport, joined, shown};
 
 /// Counts distinct keys, and asks that all links agree. Gives the first link if there are enough signers, who agree.
 pub(crate) fn count<'e>(
@@ -18,6 +20,7 @@ pub(crate) fn count<'e>(
     standing: &Standing,
     mut evidence: Vec<Evidence<'e>>,
     doubtful: bool,
+    budget: &Budget,
 ) -> Option<Evidence<'e>> {
     let at = place(&standing.at, Some(&step.name));
     let mut signers = vec![false; step.authorised.len()];
@@ -30,7 +33,7 @@ pub(crate) fn count<'e>(
     for evidence in &evidence {
         odd_commands(judgement, step, evidence, &at);
     }
-    let agree = agree(judgement, step, &evidence, &at);
+    let agree = agree(judgement, step, &evidence, &at, budget);
     if signed < step.threshold {
         // What could not be judged might have been enough; then the step is open, not failed.
         if !doubtful {
@@ -47,14 +50,9 @@ pub(crate) fn count<'e>(
 /// The finding that too few functionaries signed.
 fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
     let labels = |counted: bool| {
-        let labels: Vec<&str> = step
-            .authorised
-            .iter()
-            .zip(signers)
-            .filter(|(_, signed)| **signed == counted)
-            .map(|(key, _)| key.label.as_str())
-            .collect();
-        labels.join(", ")
+        let keys = step.authorised.iter().zip(signers);
+        let keys = keys.filter(|(_, signed)| **signed == counted);
+        joined(keys.map(|(key, _)| key.label.as_str()), ", ")
     };
     let others = match labels(false) {
         none if none.is_empty() => "no other key".to_owned(),
@@ -73,7 +71,10 @@ fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
     let unknown = if step.unknown.is_empty() {
         String::new()
     } else {
-        format!("; there is no usable key `{}`", step.unknown.join("`, `"))
+        format!(
+            "; there is no usable key `{}`",
+            joined(step.unknown.iter().map(String::as_str), "`, `")
+        )
     };
     let message = format!(
         "step `{}` needs links by {} of its functionaries and has them by {signed}{never}{unknown}",
@@ -85,62 +86,90 @@ fn short(step: &Step, signers: &[bool], signed: u64, at: &[String]) -> Finding {
 }
 
 /// Whether all links of a step have the same materials and products; tells which do not.
-fn agree(judgement: &mut Judgement<'_>, step: &Step, evidence: &[Evidence<'_>], at: &[String]) -> bool {
-    // Links that are equal share a class, named by the first of them.
-    let mut classes: Vec<usize> = Vec::new();
-    for (place, this) in evidence.iter().enumerate() {
-        let class = classes.iter().copied().enumerate().find_map(|(other, class)| {
-            evidence
-                .get(other)
-                .filter(|other| {
-                    let (one, other) = (&this.link, &other.link);
-                    Rc::ptr_eq(one, other) || one.materials == other.materials && one.products == other.products
-                })
-                .map(|_| class)
-        });
-        classes.push(class.unwrap_or(place));
-    }
-    if classes.iter().all(|class| *class == 0) {
+fn agree(
+    judgement: &mut Judgement<'_>,
+    step: &Step,
+    evidence: &[Evidence<'_>],
+    at: &[String],
+    budget: &Budget,
+) -> bool {
+    let Some((first, others)) = evidence.split_first() else {
+        return true;
+    };
+    let equal = |one: &Link<'_>, other: &Link<'_>| one.materials == other.materials && one.products == other.products;
+    let all = others
+        .iter()
+        .all(|other| Rc::ptr_eq(&first.link, &other.link) || equal(&first.link, &other.link));
+    if all {
         return true;
     }
+    let digests: Vec<String> = evidence
+        .iter()
+        .map(|evidence| evidence.link.artifacts_digest())
+        .collect();
+    // By signer: the first link, and the first that differs from it.
+    let mut signed: Vec<(Option<usize>, Option<usize>)> = vec![(None, None); step.authorised.len()];
+    for (place, this) in evidence.iter().enumerate() {
+        for signer in &this.signers {
+            match signed.get_mut(*signer) {
+                Some((first @ None, _)) => *first = Some(place),
+                Some((Some(first), second @ None)) if digests.get(*first) != digests.get(place) => {
+                    *second = Some(place)
+                }
+                _ => {}
+            }
+        }
+    }
     let mut conflicts = false;
-    for (signer, key) in step.authorised.iter().enumerate() {
-        let mut theirs = evidence
-            .iter()
-            .zip(&classes)
-            .filter(|(evidence, _)| evidence.signers.contains(&signer));
-        if let Some((first, class)) = theirs.next()
-            && let Some((second, _)) = theirs.find(|(_, other)| *other != class)
-        {
+    for (key, (first, second)) in step.authorised.iter().zip(signed) {
+        let link = |place: Option<usize>| evidence.get(place?);
+        if let (Some(first), Some(second)) = (link(first), link(second)) {
             conflicts = true;
             let message = format!(
                 "`{}` signed two links of step `{}` that differ: `{}` and `{}`",
-                key.label, step.name, first.document, second.document
+                shown(&key.label),
+                step.name,
+                first.document,
+                second.document
             );
             judgement
                 .findings
-                .push(difference(Code::ConflictingLinks, at, &message, first, second));
+                .push(difference(Code::ConflictingLinks, at, &message, first, second, budget));
         }
     }
-    let mut others = evidence.iter().zip(&classes).filter(|(_, class)| **class != 0);
-    if !conflicts
-        && let Some(first) = evidence.first()
-        && let Some((second, _)) = others.next()
-    {
+    let mut others = evidence
+        .iter()
+        .zip(&digests)
+        .filter(|(_, digest)| Some(*digest) != digests.first());
+    if !conflicts && let Some((second, _)) = others.next() {
         let message = format!(
             "the links of step `{}` do not agree: `{}` and `{}`",
             step.name, first.document, second.document
         );
         judgement
             .findings
-            .push(difference(Code::LinksDisagree, at, &message, first, second));
+            .push(difference(Code::LinksDisagree, at, &message, first, second, budget));
     }
     false
 }
 
-fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, second: &Evidence<'_>) -> Finding {
+/// A finding that two links differ, and in which paths, unless nothing is left to pay for looking for these.
+fn difference(
+    code: Code,
+    at: &[String],
+    message: &str,
+    first: &Evidence<'_>,
+    second: &Evidence<'_>,
+    budget: &Budget,
+) -> Finding {
     /// How many paths a finding shows.
     const PATHS: usize = 10;
+    let links = [&first.link, &second.link];
+    let artifacts = links.into_iter().flat_map(|link| [&link.materials, &link.products]);
+    let cost: usize = artifacts.flat_map(|side| side.as_slice()).map(Artifact::cost).sum();
+    if budget.compare(cost).is_err() {
+        return Finding::new(code, at, format!("{message} differ in some artifact")).document(second.document);
+    }
     let materials = first.link.materials.differences(&second.link.materials, PATHS);
     let mut paths = first.link.products.differences(&second.link.products, PATHS);
     // The first path in order, on the side on which it differs.
@@ -164,7 +193,7 @@ fn difference(code: Code, at: &[String], message: &str, first: &Evidence<'_>, se
             "{message} differ in {}",
             paths
                 .iter()
-                .map(|path| format!("`{}`", crate::verdict::shown(path)))
+                .map(|path| format!("`{}`", shown(path)))
                 .collect::<Vec<_>>()
                 .join(", ")
         ),
@@ -195,8 +224,8 @@ fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<
                 ),
             )
             .document(evidence.document)
-            .expected(&step.command.join(" "))
-            .found(&link.command.join(" ")),
+            .expected(&joined(step.command.iter().map(String::as_str), " "))
+            .found(&joined(link.command.iter().map(AsRef::as_ref), " ")),
         );
     }
     if let ReturnValue::Other(value) = &link.return_value {
@@ -219,23 +248,22 @@ fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<
 /// What a verdict says of a step's evidence.
 pub(crate) fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]) -> StepReport {
     let mut signers: Vec<Signer> = Vec::new();
+    let mut signed = vec![false; step.authorised.len()];
     for evidence in evidence {
-        for key in evidence.signers.iter().filter_map(|&key| step.authorised.get(key)) {
-            let key = key_report(key);
-            if !signers.iter().any(|signer| signer.key == key) {
+        for place in &evidence.signers {
+            if let (Some(key), Some(signed)) = (step.authorised.get(*place), signed.get_mut(*place))
+                && !core::mem::replace(signed, true)
+            {
                 signers.push(Signer {
-                    key,
+                    key: key_report(key),
                     document: evidence.document.to_owned(),
                     sublayout: evidence.sublayout,
                 });
             }
         }
     }
-    let missing = step
-        .authorised
-        .iter()
-        .map(key_report)
-        .filter(|key| !signers.iter().any(|signer| signer.key == *key));
+    let missing = step.authorised.iter().zip(signed);
+    let missing = missing.filter(|(_, signed)| !signed).map(|(key, _)| key_report(key));
     let count = |side| {
         evidence
             .first()
@@ -254,9 +282,9 @@ pub(crate) fn report(step: &Step, standing: &Standing, evidence: &[Evidence<'_>]
 }
 
 /// A key as verdicts name it.
-pub(crate) fn key_report(key: &AuthorisedKey) -> KeyReport {
+pub(crate) fn key_report(key: &Rc<AuthorisedKey>) -> KeyReport {
     KeyReport {
-        label: key.label.clone(),
+        label: shown(&key.label),
         fingerprint: key.fingerprint.clone(),
     }
 }

@@ -1,19 +1,20 @@
 //! Whether a root layout is to be believed (specification 1.0, section 5.1).
 
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Signature};
+use crate::index::{self, Index};
 use crate::limits::{Budget, Spent};
 use crate::prelude::*;
 use crate::request::OwnerKey;
 use crate::signature::{self, CheckError, Checked, Checker};
-use crate::verdict::{Code, Finding};
+use crate::verdict::{Code, Finding, Findings, joined};
 
 /// What was found about the owners' signatures. Nothing at all: every owner has signed.
 #[derive(Debug, Default)]
 pub struct Doubts {
     /// Signatures that are missing or wrong.
-    pub findings: Vec<Finding>,
-    /// Signatures that could not be checked.
-    pub unchecked: Vec<Finding>,
+    pub findings: Findings,
+    /// Signatures that could not be checked, or that nothing is left to pay for.
+    pub unchecked: Findings,
 }
 
 /// Asks that every owner has a valid signature, and none an invalid one: a signature under one of an owner's keyids
@@ -24,10 +25,26 @@ pub fn doubts(
     owners: &[OwnerKey],
     budget: &Budget,
     checker: &mut dyn Checker,
-) -> Result<Doubts, Spent> {
+) -> Doubts {
     let mut doubts = Doubts::default();
+    let keyids: Vec<Option<String>> = envelope.signatures.iter().map(Signature::folded_keyid).collect();
+    let named = Index::some(keyids.iter().map(Option::as_deref).enumerate());
+    let unnamed: Vec<usize> = (0..keyids.len()).filter(|at| keyids.get(*at) == Some(&None)).collect();
     for owner in owners {
-        let standing = standing(envelope, message, owner, budget, checker)?;
+        // The signatures under one of the owner's names, and those without any, as they stand.
+        let names = owner.names.iter().flat_map(|name| named.places(name));
+        let mut attributed: Vec<usize> = names.chain(unnamed.iter().copied()).collect();
+        index::sort(&mut attributed);
+        attributed.dedup();
+        let attributed = attributed.into_iter().filter_map(|at| envelope.signatures.get(at));
+        let standing = match standing(attributed, message, owner, budget, checker) {
+            Ok(standing) => standing,
+            // What is certain about the owners before stays so.
+            Err(spent) => {
+                doubts.unchecked.push(Finding::spent(spent, &[]));
+                break;
+            }
+        };
         match standing {
             Standing::Signed => {}
             Standing::Unchecked(why) => doubts.unchecked.push(Finding::new(
@@ -45,12 +62,12 @@ pub fn doubts(
                 .found(&keyid),
             ),
             Standing::Missing => {
-                let others: Vec<&str> = envelope
-                    .signatures
-                    .iter()
-                    .map(|signature| signature.keyid.as_deref().unwrap_or("without keyid"))
-                    .collect();
-                let found = if others.is_empty() { "no signature".to_owned() } else { others.join(", ") };
+                let others = envelope.signatures.iter();
+                let others = others.map(|signature| signature.keyid.as_deref().unwrap_or("without keyid"));
+                let found = match envelope.signatures.len() {
+                    0 => "no signature".to_owned(),
+                    _ => joined(others, ", "),
+                };
                 doubts.findings.push(
                     Finding::new(
                         Code::LayoutSignatureMissing,
@@ -63,7 +80,7 @@ pub fn doubts(
             }
         }
     }
-    Ok(doubts)
+    doubts
 }
 
 enum Standing {
@@ -73,8 +90,8 @@ enum Standing {
     Unchecked(String),
 }
 
-fn standing(
-    envelope: &Envelope<'_>,
+fn standing<'s>(
+    signatures: impl Iterator<Item = &'s Signature<'s>>,
     message: &[u8],
     owner: &OwnerKey,
     budget: &Budget,
@@ -82,13 +99,10 @@ fn standing(
 ) -> Result<Standing, Spent> {
     let mut standing = Standing::Missing;
     let mut valid: Option<&[u8]> = None;
-    for signature in &envelope.signatures {
-        let attributed = match &signature.keyid {
-            Some(keyid) => owner.names.contains(&keyid.to_ascii_lowercase()),
-            None => true,
-        };
+    for signature in signatures {
         // Owners sign once under both of a key's keyids: the same bytes are valid again.
-        if !attributed || valid == Some(&*signature.bytes) {
+        if valid == Some(&*signature.bytes) {
+            budget.compare(signature.bytes.len())?;
             continue;
         }
         match signature::check(&owner.key, message, &signature.bytes, budget, checker) {

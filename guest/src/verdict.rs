@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::limits;
+use crate::limits::{self, Spent};
 use crate::prelude::*;
 use crate::rule::Side;
 
@@ -174,6 +174,71 @@ pub struct Finding {
     pub found: Option<String>,
     /// All of that in one plain sentence.
     pub message: String,
+}
+
+/// Findings as they are met. The first [`limits::FINDINGS`] are kept, and the first that a strict request turns into a
+/// reject, wherever that stands; the others are counted.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    list: Vec<Finding>,
+    strict: bool,
+    /// How many are not kept.
+    pub omitted: u64,
+}
+
+impl Findings {
+    /// Adds one.
+    pub fn push(&mut self, finding: Finding) {
+        let strict = finding.code.is_strict();
+        if self.is_full() && (self.strict || !strict) {
+            self.omitted += 1;
+        } else {
+            self.strict |= strict;
+            self.list.push(finding);
+        }
+    }
+
+    /// Adds all of another list, which is empty then.
+    pub fn append(&mut self, other: &mut Self) {
+        self.omitted += core::mem::take(&mut other.omitted);
+        for finding in core::mem::take(&mut other.list) {
+            self.push(finding);
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether more would only be counted.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= limits::FINDINGS
+    }
+
+    /// What a verdict lists; the rest is counted in `omitted`.
+    pub(crate) fn listed(mut self, omitted: &mut u64) -> Vec<Finding> {
+        *omitted += self.omitted + self.list.len().saturating_sub(limits::FINDINGS) as u64;
+        self.list.truncate(limits::FINDINGS);
+        self.list
+    }
+}
+
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = <Vec<Finding> as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter()
+    }
+}
+
+impl From<Vec<Finding>> for Findings {
+    fn from(list: Vec<Finding>) -> Self {
+        let mut findings = Self::default();
+        list.into_iter().for_each(|finding| findings.push(finding));
+        findings
+    }
 }
 
 /// Artifacts that no rule consumed.
@@ -370,6 +435,11 @@ impl Finding {
         }
     }
 
+    /// A bound of the whole verification was reached at `at`.
+    pub fn spent(spent: Spent, at: &[String]) -> Self {
+        Self::new(Code::LimitExceeded, at, spent.to_string()).found(spent.0.name())
+    }
+
     /// Names the document.
     #[must_use]
     pub fn document(mut self, name: &str) -> Self {
@@ -420,4 +490,21 @@ pub fn shown(value: &str) -> String {
         return value.to_owned();
     }
     value.chars().take(limits::SHOWN).chain(['…']).collect()
+}
+
+/// As many values as a verdict shows, joined. It stops where nothing more is shown, so that it costs the same however many
+/// there are.
+pub(crate) fn joined<'v>(values: impl IntoIterator<Item = &'v str>, separator: &str) -> String {
+    let mut text = String::new();
+    for (at, value) in values.into_iter().enumerate() {
+        if at > 0 {
+            text.push_str(separator);
+        }
+        text.extend(value.chars().take(limits::SHOWN + 1));
+        // A character has at most four bytes.
+        if text.len() > 4 * limits::SHOWN {
+            break;
+        }
+    }
+    shown(&text)
 }

@@ -17,8 +17,8 @@ use crate::signature::Checker;
 use crate::subject;
 use crate::trust;
 use crate::verdict::{
-    Answer, Basis, Code, Decision, Finding, KeyReport, Summary, TrustReport, Unconstrained, Undecided, UndecidedTag,
-    Verdict,
+    Answer, Basis, Code, Decision, Finding, Findings, KeyReport, Summary, TrustReport, Unconstrained, Undecided,
+    UndecidedTag, Verdict,
 };
 
 /// Judges a request.
@@ -27,7 +27,7 @@ use crate::verdict::{
 /// evidence for each step, the rules of steps, the rules of inspections; then the subjects.
 pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
     let budget = Budget::default();
-    let sources = Sources::open(request)?;
+    let sources = Sources::open(request, &budget)?;
     let trusted = match sources.trust(request, &budget, checker)? {
         Trusted::Layout(trusted) => trusted,
         Trusted::Doubted(verdict) => return Ok(*verdict),
@@ -44,7 +44,7 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
             &budget,
         ) {
             Ok(found) => subjects = found,
-            Err(spent) => judgement.open.push(spent_finding(spent)),
+            Err(spent) => judgement.open.push(Finding::spent(spent, &[])),
         }
     }
     if judgement.findings.is_empty() && !judgement.open.is_empty() {
@@ -56,7 +56,8 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
         .findings
         .is_empty()
         .then(|| summary(&mut judgement, &trusted.layout, request.options.summary_link));
-    let mut verdict = Verdict {
+    let mut omitted = judgement.omitted;
+    Ok(Verdict {
         decision: if judgement.findings.is_empty() {
             Decision::Accept
         } else {
@@ -64,16 +65,14 @@ pub fn verify(request: &Request, checker: &mut dyn Checker) -> Answer {
         },
         trust: trusted.report,
         steps: verification.steps,
-        findings: judgement.findings,
-        warnings: judgement.warnings,
-        omitted: judgement.omitted,
+        findings: judgement.findings.listed(&mut omitted),
+        warnings: judgement.warnings.listed(&mut omitted),
+        omitted,
         unconstrained: judgement.unconstrained,
         subjects,
         summary,
         valid_until: verification.valid_until.map(|instant| instant.0),
-    };
-    cut(&mut verdict);
-    Ok(verdict)
+    })
 }
 
 /// Judges the JSON form of a request.
@@ -86,10 +85,12 @@ pub fn verify_json(text: impl AsRef<[u8]>, checker: &mut dyn Checker) -> Answer 
 /// not be judged.
 pub fn plan(request: &Request, checker: &mut dyn Checker) -> Result<Requirements, Box<Undecided>> {
     let budget = Budget::default();
-    let sources = Sources::open(request)?;
+    let sources = Sources::open(request, &budget)?;
     let trusted = match sources.trust(request, &budget, checker)? {
         Trusted::Layout(trusted) => trusted,
-        Trusted::Doubted(verdict) => return Err(undecided(verdict.findings, verdict.warnings)),
+        Trusted::Doubted(verdict) => {
+            return Err(undecided(verdict.findings.into(), verdict.warnings.into()));
+        }
     };
     let mut verification = Verification {
         requirements: Some(Requirements::default()),
@@ -122,12 +123,13 @@ enum Trusted {
 }
 
 impl<'r> Sources<'r> {
-    fn open(request: &'r Request) -> Result<Self, Box<Undecided>> {
+    fn open(request: &'r Request, budget: &Budget) -> Result<Self, Box<Undecided>> {
         request.check().map_err(|error| unread(&error))?;
+        let unpaid = |spent| undecided(vec![Finding::spent(spent, &[])].into(), Findings::default());
         Ok(Self {
-            anchor: request.anchor().map_err(|error| unread(&error))?,
-            documents: Documents::open(&request.documents),
-            results: Results::open(&request.inspections),
+            anchor: request.anchor(budget).map_err(|error| unread(&error))?,
+            documents: Documents::open(&request.documents, budget).map_err(unpaid)?,
+            results: Results::open(&request.inspections, budget).map_err(unpaid)?,
             parameters: Parameters::new(
                 request
                     .parameters
@@ -200,41 +202,42 @@ impl<'r> Sources<'r> {
             parameters: &self.parameters,
             root: true,
             asserted,
+            budget,
         };
         let (layout, message) = payload::layout(&envelope, reading).map_err(malformed)?;
         if let Anchor::SignedBy(owners) = &self.anchor {
-            let doubts = trust::doubts(&envelope, &message, owners, budget, checker)
-                .map_err(|spent| undecided(vec![spent_finding(spent)], Vec::new()))?;
+            let doubts = trust::doubts(&envelope, &message, owners, budget, checker);
             if !doubts.findings.is_empty() {
                 return Ok(Trusted::doubted(report, doubts.findings));
             }
             if !doubts.unchecked.is_empty() {
-                return Err(undecided(doubts.unchecked, Vec::new()));
+                return Err(undecided(doubts.unchecked, Findings::default()));
             }
         }
         let now = Instant(request.now);
         if let Some(expires) = layout.expires.filter(|expires| now >= *expires) {
-            return Ok(Trusted::doubted(report, vec![chain::expired(expires, now, &[])]));
+            return Ok(Trusted::doubted(report, vec![chain::expired(expires, now, &[])].into()));
         }
         if let Err(error) = &layout.parameters {
             return Err(undecided(
-                vec![Finding::new(Code::LayoutMalformed, &[], error.to_string())],
-                Vec::new(),
+                vec![Finding::new(Code::LayoutMalformed, &[], error.to_string())].into(),
+                Findings::default(),
             ));
         }
+        let steps = layout.index();
         let unknown = request
             .options
             .subject_steps
             .iter()
-            .find(|name| !layout.steps.iter().any(|step| step.name == **name));
+            .find(|name| steps.get(name).is_none());
         if let Some(name) = unknown {
             let message = format!(
                 "the subject step `{}` is no step of the layout",
                 crate::verdict::shown(name)
             );
             return Err(undecided(
-                vec![Finding::new(Code::RequestMalformed, &[], message)],
-                Vec::new(),
+                vec![Finding::new(Code::RequestMalformed, &[], message)].into(),
+                Findings::default(),
             ));
         }
         Ok(Trusted::Layout(Box::new(TrustedLayout { layout, report })))
@@ -242,46 +245,36 @@ impl<'r> Sources<'r> {
 }
 
 impl Trusted {
-    fn doubted(trust: TrustReport, findings: Vec<Finding>) -> Self {
-        let mut verdict = Verdict {
+    fn doubted(trust: TrustReport, findings: Findings) -> Self {
+        let mut omitted = 0;
+        Self::Doubted(Box::new(Verdict {
             decision: Decision::Reject,
             trust,
             steps: Vec::new(),
-            findings,
+            findings: findings.listed(&mut omitted),
             warnings: Vec::new(),
-            omitted: 0,
+            omitted,
             unconstrained: Unconstrained::default(),
             subjects: Vec::new(),
             summary: None,
             valid_until: None,
-        };
-        cut(&mut verdict);
-        Self::Doubted(Box::new(verdict))
+        }))
     }
 }
 
 fn summary(judgement: &mut Judgement<'_>, layout: &Layout, with_link: bool) -> Summary {
-    let text = judgement.summary(layout).text();
-    let digest = Sha256::digest(text.as_bytes());
+    let link = judgement.summary(layout);
+    let mut digest = Sha256::new();
+    link.write(&mut |piece| digest.update(piece));
     Summary {
-        sha256: crate::key::hex(&digest),
-        link: with_link.then_some(text),
+        sha256: crate::key::hex(&digest.finalize()),
+        link: with_link.then(|| link.text()),
     }
 }
 
-/// Cuts lists that are longer than a verdict's may be.
-fn cut(verdict: &mut Verdict) {
-    for list in [&mut verdict.findings, &mut verdict.warnings] {
-        verdict.omitted += list.len().saturating_sub(limits::FINDINGS) as u64;
-        list.truncate(limits::FINDINGS);
-    }
-}
-
-fn undecided(reasons: Vec<Finding>, warnings: Vec<Finding>) -> Box<Undecided> {
-    let mut reasons = reasons;
-    reasons.truncate(limits::FINDINGS);
-    let mut warnings = warnings;
-    warnings.truncate(limits::FINDINGS);
+fn undecided(reasons: Findings, warnings: Findings) -> Box<Undecided> {
+    let reasons = reasons.listed(&mut 0);
+    let warnings = warnings.listed(&mut 0);
     let first = reasons.first();
     let spent = first.filter(|first| first.code == Code::LimitExceeded);
     Box::new(Undecided {
@@ -298,21 +291,17 @@ fn undecided(reasons: Vec<Finding>, warnings: Vec<Finding>) -> Box<Undecided> {
     })
 }
 
-fn spent_finding(spent: Spent) -> Finding {
-    Finding::new(Code::LimitExceeded, &[], spent.to_string()).found(spent.0.name())
-}
-
 /// The answer to what is no request, or none that could be judged.
 #[must_use]
 pub fn unread(error: &RequestError) -> Box<Undecided> {
     let finding = match error {
-        RequestError::Spent(spent) => spent_finding(*spent),
+        RequestError::Spent(spent) => Finding::spent(*spent, &[]),
         RequestError::UnusableKey { label, .. } => {
             Finding::new(Code::TrustedKeyUnusable, &[], error.to_string()).found(label)
         }
         _ => Finding::new(Code::RequestMalformed, &[], error.to_string()),
     };
-    undecided(vec![finding], Vec::new())
+    undecided(vec![finding].into(), Findings::default())
 }
 
 fn layout_error(error: &LayoutError) -> Box<Undecided> {
@@ -322,12 +311,16 @@ fn layout_error(error: &LayoutError) -> Box<Undecided> {
         | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Depth { .. })) => {
             Some(Spent(Limit::JsonDepth))
         }
+        LayoutError::Json(crate::json::JsonError::Values { .. })
+        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Values { .. })) => {
+            Some(Spent(Limit::JsonValues))
+        }
         LayoutError::Envelope(EnvelopeError::TooManySignatures) => Some(Spent(Limit::Signatures)),
         _ => None,
     };
     let finding = match limit {
-        Some(spent) => spent_finding(spent),
+        Some(spent) => Finding::spent(spent, &[]),
         None => Finding::new(Code::LayoutMalformed, &[], format!("the layout is malformed: {error}")),
     };
-    undecided(vec![finding], Vec::new())
+    undecided(vec![finding].into(), Findings::default())
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::key::KeyError;
 use linkgate_verifier::layout::{Layout, LayoutError, Notice, Reading};
+use linkgate_verifier::limits::Budget;
 use linkgate_verifier::link::LinkError;
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
@@ -132,6 +133,7 @@ pub fn doubts(document: &Document, now: Instant) -> Result<Vec<Doubt>, DraftErro
         parameters: &parameters,
         root: true,
         asserted: None,
+        budget: &Budget::default(),
     };
     let (layout, _) = payload::layout(&envelope, reading).map_err(|error| match error {
         LayoutError::Missing {

@@ -2,7 +2,7 @@
 
 use super::{Judgement, Verification, name_of};
 use crate::flow::{self, Failure, Links};
-use crate::limits::{self, Spent};
+use crate::limits;
 use crate::link::Link;
 use crate::prelude::*;
 use crate::rule::{Rule, Side};
@@ -19,7 +19,7 @@ impl<'e> Verification<'_, 'e> {
         side: Side,
         links: &Links<'_, 'e>,
         at: &[String],
-    ) -> Result<(), Spent> {
+    ) {
         let list = flow::artifacts(link, side);
         match failure {
             Failure::Required { rule } => {
@@ -46,8 +46,10 @@ impl<'e> Verification<'_, 'e> {
                 );
             }
             Failure::Disallowed { rule, artifacts } => {
-                judgement.omitted += artifacts.len().saturating_sub(limits::FINDINGS) as u64;
-                for artifact in artifacts.iter().filter_map(|&at| list.get(at)).take(limits::FINDINGS) {
+                let mut disallowed = artifacts.iter().filter_map(|&at| list.get(at));
+                while !judgement.findings.is_full()
+                    && let Some(artifact) = disallowed.next()
+                {
                     let name = artifact.name.as_ref();
                     let finding = |message| {
                         Finding::new(Code::DisallowedArtifact, at, message)
@@ -56,7 +58,8 @@ impl<'e> Verification<'_, 'e> {
                             .found(&artifact.digests.show())
                     };
                     let shown = crate::verdict::shown(name);
-                    let why = flow::mismatch(rules, *rule, name, links, self.budget)?;
+                    // It is disallowed for certain. Without anything to pay for the reason, that is all that is said.
+                    let why = flow::mismatch(rules, *rule, name, links, self.budget).unwrap_or_default();
                     judgement.findings.push(match why {
                         Some(why) if why.expected.is_some() => {
                             let expected = why.expected.map(|there| there.digests.show()).unwrap_or_default();
@@ -65,7 +68,7 @@ impl<'e> Verification<'_, 'e> {
                                 side.singular(),
                                 name_of(at),
                                 why.side.singular(),
-                                why.from
+                                crate::verdict::shown(why.from)
                             ))
                             .expected(&expected)
                         }
@@ -73,14 +76,14 @@ impl<'e> Verification<'_, 'e> {
                             "`{shown}` is a {} of `{}`, and no rule allows it: the MATCH rule for it names `{}`, which is no step of the layout",
                             side.singular(),
                             name_of(at),
-                            why.from
+                            crate::verdict::shown(why.from)
                         )),
                         Some(why) => finding(format!(
                             "`{shown}` is a {} of `{}` and no {} of `{}`, and no rule allows it",
                             side.singular(),
                             name_of(at),
                             why.side.singular(),
-                            why.from
+                            crate::verdict::shown(why.from)
                         )),
                         None => finding(format!(
                             "`{shown}` is a {} of `{}`, and no rule allows it",
@@ -89,9 +92,9 @@ impl<'e> Verification<'_, 'e> {
                         )),
                     });
                 }
+                judgement.omitted += disallowed.count() as u64;
             }
         }
-        Ok(())
     }
 }
 
@@ -124,7 +127,7 @@ pub(super) fn unconstrained(judgement: &mut Judgement<'_>, left: &[usize], link:
         artifacts: left
             .iter()
             .filter_map(|&at| list.get(at))
-            .take(limits::FINDINGS)
+            .take(limits::FINDINGS.saturating_sub(judgement.unconstrained.artifacts.len()))
             .map(|artifact| UnconstrainedArtifact {
                 at: at.to_vec(),
                 list: side.name(),

@@ -23,7 +23,8 @@ impl<'e> Verification<'_, 'e> {
     ) -> Result<(), Spent> {
         let mut results: Vec<(&Inspection, Link<'e>)> = Vec::new();
         for inspection in &layout.inspections {
-            if let Some(link) = self.result(judgement, inspection, standing) {
+            if let Some(link) = self.result(judgement, inspection, standing)? {
+                self.budget.memory(link.weight())?;
                 results.push((inspection, link));
             }
         }
@@ -72,7 +73,7 @@ impl<'e> Verification<'_, 'e> {
         judgement: &mut Judgement<'e>,
         inspection: &Inspection,
         standing: &Standing,
-    ) -> Option<Link<'e>> {
+    ) -> Result<Option<Link<'e>>, Spent> {
         let at = place(&standing.at, Some(&inspection.name));
         let results = self.results;
         let malformed = |error: &dyn core::fmt::Display| {
@@ -92,20 +93,23 @@ impl<'e> Verification<'_, 'e> {
                     &at,
                     format!("no result of inspection `{}` was supplied", inspection.name),
                 ));
-                return None;
+                return Ok(None);
             }
             Some(Err(error)) => Err(malformed(error)),
-            Some(Ok(envelope)) => match (payload::kind(envelope), payload::link(envelope)) {
-                (Err(error), _) => Err(malformed(&error)),
-                (_, Err(error)) => Err(malformed(&error)),
-                (Ok(payload::Kind::Link), Ok((link, _))) if link.name == inspection.name => Ok(link),
-                (_, Ok((link, _))) => Err(malformed(&format!(
-                    "it is named `{}`",
-                    crate::verdict::shown(&link.name)
-                ))),
-            },
+            Some(Ok(envelope)) => {
+                self.budget.read(envelope.payload().len())?;
+                match (payload::kind(envelope), payload::link(envelope)) {
+                    (Err(error), _) => Err(malformed(&error)),
+                    (_, Err(error)) => Err(malformed(&error)),
+                    (Ok(payload::Kind::Link), Ok((link, _))) if link.name == inspection.name => Ok(link),
+                    (_, Ok((link, _))) => Err(malformed(&format!(
+                        "it is named `{}`",
+                        crate::verdict::shown(&link.name)
+                    ))),
+                }
+            }
         };
-        match link {
+        Ok(match link {
             Err(finding) => {
                 judgement.open.push(finding);
                 None
@@ -127,6 +131,6 @@ impl<'e> Verification<'_, 'e> {
                 );
                 None
             }
-        }
+        })
     }
 }

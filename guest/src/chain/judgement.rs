@@ -8,17 +8,17 @@ use crate::layout::{Layout, Notice};
 use crate::limits::Spent;
 use crate::link::Link;
 use crate::prelude::*;
-use crate::verdict::{Code, Finding, Unconstrained};
+use crate::verdict::{Code, Finding, Findings, Unconstrained};
 
 /// What was found about one layout's chain.
 #[derive(Debug, Default)]
 pub struct Judgement<'e> {
     /// Why it is rejected.
-    pub findings: Vec<Finding>,
+    pub findings: Findings,
     /// What kept it from being judged.
-    pub open: Vec<Finding>,
+    pub open: Findings,
     /// What an owner should know.
-    pub warnings: Vec<Finding>,
+    pub warnings: Findings,
     /// How many findings are not listed.
     pub omitted: u64,
     /// Artifacts that no rule consumed.
@@ -59,8 +59,7 @@ impl<'e> Judgement<'e> {
     }
 
     pub(super) fn unsure(&mut self, spent: Spent, at: &[String]) {
-        self.open
-            .push(Finding::new(Code::LimitExceeded, at, spent.to_string()).found(spent.0.name()));
+        self.open.push(Finding::spent(spent, at));
     }
 }
 

@@ -4,10 +4,13 @@
 //! One that is bound to a step and validly signed always has a say: it counts, or fails its step, or leaves the verdict
 //! undecided. If it could be left out instead, whoever can only add evidence could take away what contradicts.
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Judgement, Standing, Tally, Verification, expired};
 use crate::evidence::{BoundSublayout, Evidence, place};
 use crate::index::Index;
-use crate::layout::{Layout, Reading, Step};
+use crate::key::hex;
+use crate::layout::{Layout, LayoutError, Reading, Step};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter::Parameters;
 use crate::payload;
@@ -46,6 +49,8 @@ impl<'e> Verification<'_, 'e> {
             contradict(judgement, Code::SublayoutReused, message);
             return Ok(());
         }
+        let listed = layout.steps.iter().map(|step| 1 + step.authorised.len());
+        self.budget.compare(listed.sum())?;
         if let Some(signer) = step.authorised.get(place_of_signer)
             && layout
                 .steps
@@ -94,6 +99,7 @@ impl<'e> Verification<'_, 'e> {
                     .unconstrained
                     .absorb(core::mem::take(&mut inner.unconstrained));
                 let link = inner.summary(&inner_layout);
+                self.budget.memory(link.weight())?;
                 tally.evidence.push(Evidence {
                     document,
                     link: Rc::new(link),
@@ -127,9 +133,14 @@ impl<'e> Verification<'_, 'e> {
             parameters: &parameters,
             root: false,
             asserted: None,
+            budget: self.budget,
         };
         let layout = match payload::layout(sublayout.envelope, reading) {
             Ok((layout, _)) => layout,
+            Err(LayoutError::Spent(spent)) => {
+                judgement.unsure(spent, &standing.at);
+                return Ok((None, judgement));
+            }
             Err(error) => {
                 judgement.findings.push(
                     Finding::new(
@@ -162,6 +173,8 @@ pub(super) fn reused(sublayouts: &[BoundSublayout<'_>]) -> Vec<bool> {
     let payloads: Vec<String> = sublayouts
         .iter()
         .map(|sublayout| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default())
+        // They are told apart by their digests: together they may be as long as the request.
+        .map(|payload| hex(&Sha256::digest(payload)))
         .collect();
     let step_of = |at: usize| sublayouts.get(at).map(|sublayout| sublayout.step);
     let mut reused = vec![false; sublayouts.len()];

@@ -11,6 +11,7 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.white_space();
         self.punctuation(b'"', "a string")?;
+        self.value()?;
         let begins = self.position;
         match self.plain_run() {
             Some(b'"') => {

@@ -2,18 +2,18 @@
 
 use super::parts::{Parts, missing, within_limit};
 use super::{AuthorisedKey, LayoutError, Notice};
-use crate::index::{self, Index};
+use crate::index::Index;
 use crate::json::{JsonError, Kind, Reader};
 use crate::key::PublicKey;
 use crate::limits::Limit;
 use crate::prelude::*;
+use crate::signature;
 use crate::verdict::shown;
 
 impl Parts<'_> {
     /// The keys in order of their labels; none for one that can never count.
     pub(super) fn keys(&mut self, reader: &mut Reader<'_>) -> Result<Vec<(String, Option<PublicKey>)>, LayoutError> {
         let mut keys: Vec<(String, Option<PublicKey>)> = Vec::new();
-        let mut folded = Vec::new();
         reader.object(|reader, label| {
             let raw = RawKey::read(reader)?;
             if raw.keyid.as_deref() != Some(label) {
@@ -22,12 +22,14 @@ impl Parts<'_> {
                     found: shown(raw.keyid.as_deref().unwrap_or_default()),
                 });
             }
-            if !index::insert(&mut folded, label.to_ascii_lowercase()) {
-                return Err(LayoutError::KeyidCase(shown(label)));
-            }
             keys.push((label.to_owned(), self.key(label, raw)?));
             within_limit(keys.len(), Limit::Keys)
         })?;
+        let folded: Vec<String> = keys.iter().map(|(label, _)| label.to_ascii_lowercase()).collect();
+        let twice = Index::new(folded.iter().map(String::as_str)).twice();
+        if let Some((label, _)) = twice.and_then(|at| keys.get(at)) {
+            return Err(LayoutError::KeyidCase(shown(label)));
+        }
         let order = Index::new(keys.iter().map(|(label, _)| label.as_str())).into_order();
         order.apply(&mut keys);
         Ok(keys)
@@ -43,23 +45,25 @@ impl Parts<'_> {
                 .push(format!("the certificate of the key `{}`", shown(label)));
             return Ok(None);
         }
-        self.notices
-            .extend(raw.unknown.into_iter().map(|field| Notice::UnknownField {
+        for field in raw.unknown {
+            self.notice(Notice::UnknownField {
                 within: Some(shown(label)),
                 field,
-            }));
+            })?;
+        }
         let member =
             |member: Option<String>, name| member.ok_or_else(|| missing(&format!("key `{}`", shown(label)), name));
         let keytype = member(raw.keytype, "keytype")?;
         let scheme = member(raw.scheme, "scheme")?;
         let public = member(raw.public, "public")?;
+        self.reading.budget.signature(signature::decoding_cost(&scheme))?;
         match PublicKey::from_parts(&keytype, &scheme, &public) {
             Ok(key) => Ok(Some(key)),
             Err(reason) => {
-                self.notices.push(Notice::UnusableKey {
+                self.notice(Notice::UnusableKey {
                     label: shown(label),
                     reason,
-                });
+                })?;
                 Ok(None)
             }
         }
@@ -70,21 +74,68 @@ impl Parts<'_> {
 pub(super) fn authorisable(
     keys: Vec<(String, Option<PublicKey>)>,
     asserted: &[(String, PublicKey)],
-) -> Vec<AuthorisedKey> {
+) -> Vec<Rc<AuthorisedKey>> {
     keys.into_iter()
         .filter_map(|(label, key)| Some((label, key?)))
         .chain(asserted.iter().cloned())
         .map(|(label, key)| {
             let mut names = vec![label.to_ascii_lowercase()];
             names.extend(key.keyids());
-            AuthorisedKey {
+            Rc::new(AuthorisedKey {
                 fingerprint: key.fingerprint(),
                 label,
                 key,
                 names,
-            }
+            })
         })
         .collect()
+}
+
+/// The keys of a layout, to be found by what `pubkeys` may call them.
+pub(super) struct Keys<'k> {
+    keys: &'k [Rc<AuthorisedKey>],
+    labels: Index<'k>,
+    names: Index<'k>,
+    materials: Index<'k>,
+    /// By which step each material was listed last, counted from 1.
+    listed: Vec<usize>,
+    step: usize,
+}
+
+impl<'k> Keys<'k> {
+    pub(super) fn new(keys: &'k [Rc<AuthorisedKey>]) -> Self {
+        let names = keys.iter().enumerate();
+        Self {
+            keys,
+            labels: Index::new(keys.iter().map(|key| key.label.as_str())),
+            names: Index::some(names.flat_map(|(at, key)| key.names.iter().map(move |name| (at, Some(name.as_str()))))),
+            materials: Index::new(keys.iter().map(|key| key.fingerprint.as_str())),
+            listed: vec![0; keys.len()],
+            step: 0,
+        }
+    }
+
+    /// What a step's `pubkeys` call: its keys, each material once, and the names under which there is no usable key.
+    pub(super) fn of_step(&mut self, pubkeys: &[String]) -> (Vec<Rc<AuthorisedKey>>, Vec<String>) {
+        self.step += 1;
+        let (mut authorised, mut unknown) = (Vec::new(), Vec::new());
+        for label in pubkeys {
+            let at = self.labels.get(label);
+            let at = at.or_else(|| self.names.get(&label.to_ascii_lowercase()));
+            let Some(key) = at.and_then(|at| self.keys.get(at)) else {
+                unknown.push(shown(label));
+                continue;
+            };
+            // The first key that has the material stands for all that have it.
+            let material = self.materials.get(&key.fingerprint).unwrap_or_default();
+            if let Some(listed) = self.listed.get_mut(material)
+                && core::mem::replace(listed, self.step) != self.step
+            {
+                authorised.push(Rc::clone(key));
+            }
+        }
+        (authorised, unknown)
+    }
 }
 
 /// A key's members as they stand.

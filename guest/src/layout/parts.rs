@@ -2,8 +2,8 @@
 
 use alloc::borrow::Cow;
 
-use super::keys::authorisable;
-use super::{AuthorisedKey, Inspection, Layout, LayoutError, Notice, Reading, Step, is_step_name};
+use super::keys::{Keys, authorisable};
+use super::{Inspection, Layout, LayoutError, Notice, Reading, Step, is_step_name};
 use crate::index::Index;
 use crate::instant::Instant;
 use crate::json::{JsonError, Kind, Reader};
@@ -27,7 +27,7 @@ struct RawStep {
 
 /// A layout's members as they are met.
 pub(super) struct Parts<'p> {
-    reading: Reading<'p>,
+    pub(super) reading: Reading<'p>,
     kind: Option<String>,
     steps: Option<Vec<RawStep>>,
     inspections: Option<Vec<Inspection>>,
@@ -36,6 +36,8 @@ pub(super) struct Parts<'p> {
     pub(super) unsupported: Vec<String>,
     pub(super) notices: Vec<Notice>,
     parameters: Result<(), ParameterError>,
+    /// How many keys the steps list together.
+    listed: usize,
 }
 
 /// Members of layouts and steps that constrain in a way that this verifier does not check (ITE-7, ITE-10, ITE-11).
@@ -64,6 +66,7 @@ impl<'p> Parts<'p> {
             unsupported: Vec::new(),
             notices: Vec::new(),
             parameters: Ok(()),
+            listed: 0,
         }
     }
 
@@ -104,10 +107,10 @@ impl<'p> Parts<'p> {
         reader.skip()?;
         let empty = matches!(reader.since(begins), "[]" | "{}" | "null" | "\"\"");
         if !UNSUPPORTED.contains(&field) {
-            self.notices.push(Notice::UnknownField {
+            self.notice(Notice::UnknownField {
                 within: within.map(str::to_owned),
                 field: shown(field),
-            });
+            })?;
         } else if !empty {
             self.unsupported.push(match within {
                 Some(within) => format!("`{field}` of `{within}`"),
@@ -115,6 +118,19 @@ impl<'p> Parts<'p> {
             });
         }
         Ok(())
+    }
+
+    /// Notes something. Steps' names and what a verdict shows of a value have at most about 1,000 bytes each.
+    pub(super) fn notice(&mut self, notice: Notice) -> Result<(), Spent> {
+        let within = match &notice {
+            Notice::UnknownField {
+                within: Some(within), ..
+            }
+            | Notice::UnfilledParameter { within, .. } => within.len(),
+            _ => 0,
+        };
+        self.notices.push(notice);
+        self.reading.budget.memory(within + 128)
     }
 
     fn step(&mut self, reader: &mut Reader<'_>) -> Result<RawStep, LayoutError> {
@@ -130,18 +146,21 @@ impl<'p> Parts<'p> {
                 "expected_materials" => materials = raw_rules(reader)?,
                 "expected_products" => products = raw_rules(reader)?,
                 "expected_command" => command = link::strings(reader)?,
-                _ => set_aside(reader, key, &mut others)?,
+                _ => self.set_aside(reader, key, &mut others)?,
             }
             Ok::<_, LayoutError>(())
         })?;
         let name = Self::name(name, "a step")?;
         self.others(&name, &others)?;
+        let pubkeys = pubkeys.ok_or_else(|| missing(&name, "pubkeys"))?;
+        self.listed += pubkeys.len();
+        within_limit(self.listed, Limit::Keys)?;
         Ok(RawStep {
             threshold: threshold.map_or(Ok(1), |text| parse_threshold(&name, &text))?,
-            pubkeys: pubkeys.ok_or_else(|| missing(&name, "pubkeys"))?,
+            pubkeys,
             materials: self.rules(&name, "expected_materials", &materials)?,
             products: self.rules(&name, "expected_products", &products)?,
-            command: self.words(&name, &command),
+            command: self.words(&name, &command)?,
             name,
         })
     }
@@ -157,7 +176,7 @@ impl<'p> Parts<'p> {
                 "run" => run = Some(link::strings(reader)?),
                 "expected_materials" => materials = raw_rules(reader)?,
                 "expected_products" => products = raw_rules(reader)?,
-                _ => set_aside(reader, key, &mut others)?,
+                _ => self.set_aside(reader, key, &mut others)?,
             }
             Ok::<_, LayoutError>(())
         })?;
@@ -168,11 +187,27 @@ impl<'p> Parts<'p> {
             return Err(LayoutError::EmptyRun(name));
         }
         Ok(Inspection {
-            run: self.words(&name, &run),
+            run: self.words(&name, &run)?,
             materials: self.rules(&name, "expected_materials", &materials)?,
             products: self.rules(&name, "expected_products", &products)?,
             name,
         })
+    }
+
+    /// Keeps a member's text until the name of what holds it is known.
+    fn set_aside(
+        &self,
+        reader: &mut Reader<'_>,
+        field: &str,
+        others: &mut Vec<(String, String)>,
+    ) -> Result<(), LayoutError> {
+        reader.peek()?;
+        let begins = reader.position();
+        reader.skip()?;
+        let text = reader.since(begins);
+        self.reading.budget.memory(96 + field.len() + text.len())?;
+        others.push((field.to_owned(), text.to_owned()));
+        Ok(())
     }
 
     fn others(&mut self, within: &str, others: &[(String, String)]) -> Result<(), LayoutError> {
@@ -191,35 +226,38 @@ impl<'p> Parts<'p> {
     }
 
     /// Fills the parameters of a command's words.
-    fn words(&mut self, within: &str, words: &[Cow<'_, str>]) -> Vec<String> {
+    fn words(&mut self, within: &str, words: &[Cow<'_, str>]) -> Result<Vec<String>, Spent> {
         words
             .iter()
             .map(|word| {
-                self.look_for_parameters(within, word);
-                match self.reading.parameters.fill(word) {
-                    Ok(filled) => filled.to_string(),
+                self.look_for_parameters(within, word)?;
+                match self.reading.parameters.fill(word, self.reading.budget) {
+                    Ok(filled) => Ok(filled.to_string()),
                     Err(error) => self.unfilled(error),
                 }
             })
             .collect()
     }
 
-    fn unfilled(&mut self, error: ParameterError) -> String {
+    fn unfilled(&mut self, error: ParameterError) -> Result<String, Spent> {
+        if let ParameterError::Spent(spent) = error {
+            return Err(spent);
+        }
         if self.parameters.is_ok() {
             self.parameters = Err(error);
         }
-        String::new()
+        Ok(String::new())
     }
 
-    fn look_for_parameters(&mut self, within: &str, text: &str) {
-        if self.reading.root
-            && self.reading.parameters.is_empty()
-            && let Some(name) = parameter::looks_like_parameter(text)
-        {
-            self.notices.push(Notice::UnfilledParameter {
-                within: within.to_owned(),
-                name: shown(name),
-            });
+    fn look_for_parameters(&mut self, within: &str, text: &str) -> Result<(), Spent> {
+        match parameter::looks_like_parameter(text) {
+            Some(name) if self.reading.root && self.reading.parameters.is_empty() => {
+                self.notice(Notice::UnfilledParameter {
+                    within: within.to_owned(),
+                    name: shown(name),
+                })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -238,11 +276,11 @@ impl<'p> Parts<'p> {
                 }
             };
             for element in elements {
-                self.look_for_parameters(within, element);
+                self.look_for_parameters(within, element)?;
             }
-            match Rule::parse(elements, self.reading.parameters) {
+            match Rule::parse(elements, self.reading.parameters, self.reading.budget) {
                 Ok(rule) => rules.push(rule),
-                Err(RuleError::Parameter(error)) => drop(self.unfilled(error)),
+                Err(RuleError::Parameter(error)) => drop(self.unfilled(error)?),
                 Err(error) => {
                     return Err(LayoutError::Rule {
                         within: within.to_owned(),
@@ -280,8 +318,9 @@ impl<'p> Parts<'p> {
             return Err(LayoutError::DuplicateName((*name).clone()));
         }
         let keys = authorisable(keys, self.reading.asserted.unwrap_or_default());
+        let mut keys = Keys::new(&keys);
         Ok(Layout {
-            steps: steps.into_iter().map(|step| step.resolve(&keys)).collect(),
+            steps: steps.into_iter().map(|step| step.resolve(&mut keys)).collect(),
             inspections,
             expires: self.expires,
             unsupported: self.unsupported,
@@ -308,25 +347,8 @@ impl<'p> Parts<'p> {
 }
 
 impl RawStep {
-    fn resolve(self, keys: &[AuthorisedKey]) -> Step {
-        let mut authorised: Vec<AuthorisedKey> = Vec::new();
-        let mut unknown = Vec::new();
-        for label in self.pubkeys {
-            let folded = label.to_ascii_lowercase();
-            let known = keys
-                .iter()
-                .find(|key| key.label == label)
-                .or_else(|| keys.iter().find(|key| key.names.contains(&folded)));
-            match known {
-                None => unknown.push(shown(&label)),
-                Some(key) => {
-                    let material = key.key.material();
-                    if !authorised.iter().any(|other| other.key.material() == material) {
-                        authorised.push(key.clone());
-                    }
-                }
-            }
-        }
+    fn resolve(self, keys: &mut Keys<'_>) -> Step {
+        let (authorised, unknown) = keys.of_step(&self.pubkeys);
         Step {
             name: self.name,
             threshold: self.threshold,
@@ -337,15 +359,6 @@ impl RawStep {
             command: self.command,
         }
     }
-}
-
-/// Keeps a member's text until the name of what holds it is known.
-fn set_aside(reader: &mut Reader<'_>, field: &str, others: &mut Vec<(String, String)>) -> Result<(), JsonError> {
-    reader.peek()?;
-    let begins = reader.position();
-    reader.skip()?;
-    others.push((field.to_owned(), reader.since(begins).to_owned()));
-    Ok(())
 }
 
 /// A rule before its grammar is looked at.

@@ -144,7 +144,7 @@ struct LoadArgs {
     queue: u32,
 
     /// MiB of memory that one verification may take.
-    #[arg(long, value_name = "MIB", default_value_t = 512)]
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
     memory: u32,
 
     /// MiB of links that one artifact may have.

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::layout::{Layout, Reading};
-use linkgate_verifier::limits;
+use linkgate_verifier::limits::{self, Budget};
 use linkgate_verifier::parameter::Parameters;
 use linkgate_verifier::payload;
 use linkgate_verifier::request::{Content, NamedKey, Options, Request, RequestError, Subject, Trust};
@@ -647,6 +647,7 @@ fn layout_of(request: &Request) -> Option<Layout> {
         parameters: &parameters,
         root: true,
         asserted: None,
+        budget: &Budget::default(),
     };
     payload::layout(&envelope, reading).ok().map(|(layout, _)| layout)
 }

@@ -83,7 +83,7 @@ fn a_deadline_is_undecided() {
         deadline: Duration::ZERO,
         ..Bounds::default()
     };
-    assert_eq!(code(bounds, 120 << 20), Code::VerifierStopped);
+    assert_eq!(code(bounds, 31 << 20), Code::VerifierStopped);
 }
 
 #[test]

@@ -26,10 +26,10 @@ const interfaceVersion = 1
 // Bounds are what questions may cost. A zero stands for the default.
 type Bounds struct {
 	// Memory is how many bytes the module may have for one question, in whole pages of 64 KiB: 256 MiB. The largest
-	// request that the verifier's own limits admit needs 2 GiB, which is the most.
+	// request that the verifier's own limits admit needs more, for its JSON text is there, too; 2 GiB is the most.
 	Memory uint64
 	// Deadline is how long one question may take, waiting for its turn included: 5 seconds. The costliest one that the
-	// verifier's own limits admit takes up to a minute.
+	// verifier's own limits admit computes for about as long.
 	Deadline time.Duration
 	// Questions is how many are answered at once, each in a memory of its own: 4. More wait for their turn.
 	Questions int

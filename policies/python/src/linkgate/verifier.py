@@ -56,8 +56,8 @@ class Verifier:
     """The verifier, ready to be asked by any number of threads.
 
     `module` is the file of the core module: the package's own if none is named. `memory` bounds the bytes of an instance's
-    memory, `deadline` the seconds that it computes. Both are those of `linkgate verify`; a server is better off with less:
-    some ten times its largest request, and as long as its clients wait.
+    memory, `deadline` the seconds that it computes. A server is better off with less: some ten times its largest request,
+    and as long as its clients wait.
     """
 
     def __init__(
