@@ -54,8 +54,8 @@ pub enum UnfinishedError {
         /// The key that stops the record.
         keyid: String,
     },
-    /// It is signed, but it is not this step's.
-    #[error("`{}` is not an unfinished record of the step `{name}`; start the record again", .path.display())]
+    /// It is signed, but it is not this step's, or it is a link: the same key signs those too, and an old one has old materials.
+    #[error("`{}` is not an unfinished record of the step `{name}`, whoever put it there; start the record again", .path.display())]
     Another {
         /// The unfinished record.
         path: PathBuf,
@@ -118,9 +118,6 @@ impl Unfinished {
     /// The payload of the finished link.
     pub fn finish(mut self, products: &Artifacts) -> Value {
         self.payload["products"] = link::artifacts(products);
-        if !self.payload["environment"].is_object() {
-            self.payload["environment"] = json!({});
-        }
         self.payload["environment"]["finished"] = json!(link::now().to_string());
         self.payload["environment"]["recorder"] = json!(RECORDER);
         self.payload
@@ -144,6 +141,21 @@ fn is_signed(envelope: &Envelope<'_>, message: &[u8], signer: &dyn Signer) -> Re
     Ok(false)
 }
 
+/// Whether a payload is what [`begin`] makes for a step: it says when the record started and not that it ended, and has nothing
+/// that comes with the end.
 fn is_of(payload: &Value, name: &StepName) -> bool {
-    payload["_type"] == "link" && payload["name"] == name.as_str() && payload["materials"].is_object()
+    let (materials, environment) = (&payload["materials"], &payload["environment"]);
+    let has = |member: &str, wanted: Value| payload.get(member) == Some(&wanted);
+    let Some(members) = payload.as_object() else {
+        return false;
+    };
+    let is_begun = has("_type", json!("link"))
+        && has("name", json!(name.as_str()))
+        && has("command", json!([]))
+        && has("products", json!({}))
+        && has("byproducts", json!({}))
+        && materials.is_object()
+        && members.len() == 7;
+    let environment = environment.as_object();
+    is_begun && environment.is_some_and(|made| made.contains_key("started") && !made.contains_key("finished"))
 }

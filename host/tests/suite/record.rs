@@ -635,3 +635,65 @@ fn mock_and_match_products() {
     assert_eq!(matched(&["-v"]).0, 2);
     assert_eq!(code(&place.linkgate(&["match-products", "-l", "none.link"])), 2);
 }
+
+#[test]
+fn only_an_unfinished_record_is_finished() {
+    let place = Place::new(&["src/a"]);
+    fs::create_dir(place.folder.join("old")).unwrap();
+    let unfinished = place.folder.join(format!(".step.{KEYID8}.link-unfinished"));
+    let stop = || place.linkgate(&["record", "stop", "step", "-k", "../key", "-p", "src"]);
+    let start = || {
+        assert_eq!(
+            code(&place.linkgate(&["record", "start", "step", "-k", "../key", "-m", "src"])),
+            0
+        )
+    };
+    // Links by the same key for the same step, each with the materials of its time: of a command, of none, of a record, and
+    // of records without products, one of them as in-toto makes it.
+    let link = format!("old/step.{KEYID8}.link");
+    for arguments in [
+        &["run", "-n", "step", "-m", "src", "-p", "src", "-d", "old", "--", "true"][..],
+        &["run", "-n", "step", "-m", "src", "-d", "old", "-x"],
+        &["record", "stop", "step", "-p", "src", "-d", "old"],
+        &["record", "stop", "step", "-p", "src", "--exclude", "*", "-d", "old"],
+    ] {
+        if arguments[0] == "record" {
+            start();
+        }
+        let made = place.linkgate(&[&arguments[..3], &["-k", "../key"], &arguments[3..]].concat());
+        assert_eq!(code(&made), 0, "{}", stderr(&made));
+        start();
+        fs::copy(place.folder.join(&link), &unfinished).unwrap();
+        let output = stop();
+        assert_refused_record(&output, arguments);
+    }
+    let signer = linkgate::signer::FileSigner::open(&place.folder.join("../key"), &Default::default()).unwrap();
+    let form = linkgate_verifier::envelope::Form::Metablock;
+    let mut payload = json!({"_type": "link", "name": "step", "command": [], "materials": {}, "products": {}, "byproducts": {}, "environment": {}});
+    fs::write(
+        &unfinished,
+        linkgate::metadata::seal(&payload, form, &[&signer]).unwrap(),
+    )
+    .unwrap();
+    assert_refused_record(&stop(), &["as in-toto makes it"]);
+    payload["environment"] = json!({"started": "2026-01-01T00:00:00Z"});
+    payload["more"] = json!({});
+    fs::write(
+        &unfinished,
+        linkgate::metadata::seal(&payload, form, &[&signer]).unwrap(),
+    )
+    .unwrap();
+    assert_refused_record(&stop(), &["with more"]);
+    start();
+    assert_eq!(code(&stop()), 0);
+}
+
+#[track_caller]
+fn assert_refused_record(output: &Output, what: &[&str]) {
+    assert_eq!(code(output), 2, "{what:?}");
+    let said = stderr(output);
+    assert!(
+        said.contains("is not an unfinished record of the step `step`"),
+        "{what:?}: {said}"
+    );
+}
