@@ -85,7 +85,9 @@ enum Problem {
         "a PIN has no place in an argument, where others can read it: use `pin-source`, --pkcs11-pin-file or PKCS11_PIN"
     )]
     Pin,
-    #[error("`pin-source` is `{0}`: it may be the path of a file, alone or after `file:`, and no command")]
+    #[error(
+        "`pin-source` is `{0}`: it may be the path of a file of this host, alone or after `file:` (`file:///run/pin`), and no command"
+    )]
     PinSource(String),
 }
 
@@ -246,10 +248,14 @@ fn bytes(value: &str) -> Result<Vec<u8>, Problem> {
 fn pin_source(value: &str) -> Result<PathBuf, Problem> {
     let path = match value.strip_prefix("file:") {
         // RFC 8089: with or without an authority, which can only be this host.
-        Some(path) => path
-            .strip_prefix("//localhost")
-            .or_else(|| path.strip_prefix("//"))
-            .unwrap_or(path),
+        Some(path) => match path
+            .strip_prefix("//")
+            .map(|rest| rest.split_at(rest.find('/').unwrap_or(rest.len())))
+        {
+            Some((host, path)) if host.is_empty() || host.eq_ignore_ascii_case("localhost") => path,
+            Some(_) => return Err(Problem::PinSource(value.to_owned())),
+            None => path,
+        },
         None => value,
     };
     let names_a_scheme = value.strip_prefix("file:").is_none() && value.contains("://");
@@ -322,6 +328,12 @@ mod tests {
             ("pkcs11:object=a?x-scheme=rot13", "rot13"),
             ("pkcs11:object=a?pin-source=|cat%20pin", "command"),
             ("pkcs11:object=a?pin-source=https://x/pin", "command"),
+            ("pkcs11:object=a?pin-source=file://host/run/pin", "of this host"),
+            ("pkcs11:object=a?pin-source=file://localhostile/pin", "of this host"),
+            ("pkcs11:object=a?pin-source=file://localhost:80/pin", "of this host"),
+            ("pkcs11:object=a?pin-source=file://run/pin", "of this host"),
+            ("pkcs11:object=a?pin-source=file://localhost", "of this host"),
+            ("pkcs11:object=a?pin-source=file://", "of this host"),
             ("pkcs11:object=a?module-path=m&module-path=n", "twice"),
         ] {
             let error = Reference::parse(text).unwrap_err().to_string();
