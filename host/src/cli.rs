@@ -16,7 +16,7 @@ use crate::command::{
     serve, sign, verify, version,
 };
 use crate::signer::pkcs11;
-use crate::terminal;
+use crate::{secret, terminal};
 
 /// Records, signs and verifies in-toto supply chains.
 #[derive(Debug, Parser)]
@@ -151,8 +151,10 @@ impl Called {
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
-/// Parses the arguments of the process and does what they say.
+/// Parses the arguments of the process and does what they say. No other thread may run yet: secrets are taken out of the
+/// environment.
 pub fn main() -> ExitCode {
+    secret::take();
     let code = run();
     pkcs11::forget_pins();
     if pkcs11::left_behind() {

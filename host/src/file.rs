@@ -4,6 +4,8 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::interrupt::{self, Guard, Undo};
+
 /// Why a file was not written. Nothing is left behind in any of these cases.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -16,6 +18,14 @@ pub enum WriteError {
     /// There is such a file already.
     #[error("`{}` exists already and is not overwritten", .0.display())]
     Exists(PathBuf),
+    /// The folder that is to hold the file takes no file.
+    #[error("cannot write into the folder `{}`: {cause}", .folder.display())]
+    NotWritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
     /// The system refused.
     #[error("cannot write `{}`: {cause}", .path.display())]
     Io {
@@ -47,6 +57,40 @@ pub fn check_folder(folder: &Path) -> Result<(), WriteError> {
     })
 }
 
+/// Checks that files can be made in a folder, so that long work is not done in vain. Nothing is left there.
+pub fn check_writable(folder: &Path) -> Result<(), WriteError> {
+    check_folder(folder)?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(WriteError::NotWritable {
+            folder: folder.to_owned(),
+            // The temporary file's name means nothing to anybody.
+            cause: cause.kind().into(),
+        }),
+    }
+}
+
+/// [`check_writable`] for the folder of a file that [`write`] will write.
+pub fn check_output(path: &Path) -> Result<(), WriteError> {
+    match fs::metadata(path) {
+        Ok(there) if is_written_to(path, &there) => Ok(()),
+        Ok(there) if there.is_dir() => Err(failed(path, io::ErrorKind::IsADirectory.into())),
+        Ok(_) => check_writable(folder(&fs::canonicalize(path).map_err(|cause| failed(path, cause))?)),
+        Err(_) => check_writable(folder(path)),
+    }
+}
+
+/// [`check_writable`] for a folder that [`make_folder`] will make where it is not there yet.
+pub fn check_makeable(folder: &Path) -> Result<(), WriteError> {
+    let mut there = folder.ancestors().filter(|folder| folder.exists());
+    check_writable(there.next().unwrap_or(Path::new("")))
+}
+
 /// Makes a folder that is not there yet, and those that it is in.
 pub fn make_folder(folder: &Path) -> Result<(), WriteError> {
     if folder.exists() {
@@ -56,22 +100,48 @@ pub fn make_folder(folder: &Path) -> Result<(), WriteError> {
 }
 
 /// Writes a file, in the place of another one if there is one of that name. A symbolic link stands for what it leads to;
-/// a device or pipe is written to, not replaced.
+/// a device or pipe is written to, not replaced. A public file keeps the mode and, where the system lets it, the owner of the
+/// one in whose place it is.
 pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
     match fs::metadata(path) {
-        Ok(there) if !there.is_dir() && (!there.is_file() || is_own_output(path)) => {
+        Ok(there) if is_written_to(path, &there) => {
             let written = File::options()
                 .append(true)
                 .open(path)
                 .and_then(|mut file| file.write_all(bytes));
             written.map_err(|cause| failed(path, cause))
         }
-        Ok(_) => {
+        Ok(there) => {
             let real = fs::canonicalize(path).map_err(|cause| failed(path, cause))?;
-            replace(&real, bytes, mode)
+            let unnamed = Unnamed::fill(&real, bytes, mode)?;
+            if mode == Mode::Public {
+                keep(&there, unnamed.temporary.as_file()).map_err(|cause| failed(&real, cause))?;
+            }
+            unnamed.replace()
         }
         Err(_) => replace(path, bytes, mode),
     }
+}
+
+/// Whether a path is a device, a pipe or an open file of this process.
+fn is_written_to(path: &Path, there: &fs::Metadata) -> bool {
+    !there.is_dir() && (!there.is_file() || is_own_output(path))
+}
+
+/// Gives a file the owner and mode of another. What the group may do is for the same group only.
+#[cfg(unix)]
+fn keep(there: &fs::Metadata, file: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+    let mode = there.mode() & 0o777;
+    let is_others =
+        fchown(file, Some(there.uid()), Some(there.gid())).is_err() && fchown(file, None, Some(there.gid())).is_err();
+    // As much as everybody may do.
+    let mode = if is_others {
+        mode & (0o707 | (mode & 0o007) << 3)
+    } else {
+        mode
+    };
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 /// Whether a path stands for an open file of this process, which may hold what was printed before.
@@ -83,36 +153,100 @@ fn is_own_output(path: &Path) -> bool {
 
 /// Writes a file in the place of whatever has its name, were it a symbolic link: for names that nobody gave.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
-    let temporary = fill(path, bytes, mode)?;
-    temporary.persist(path).map_err(|error| failed(path, error.error))?;
-    sync(folder(path)).map_err(|cause| failed(path, cause))
+    Unnamed::fill(path, bytes, mode)?.replace()
 }
 
 /// Writes a file that must not be there yet.
 pub fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
-    let temporary = fill(path, bytes, mode)?;
-    match temporary.persist_noclobber(path) {
-        Ok(_) => sync(folder(path)).map_err(|cause| failed(path, cause)),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(WriteError::Exists(path.to_owned())),
-        Err(error) => Err(failed(path, error.error)),
-    }
+    name_all(vec![Unnamed::fill(path, bytes, mode)?])
 }
 
-/// A temporary file beside `path` that holds `bytes`, on the disk; dropping it removes it.
-fn fill(path: &Path, bytes: &[u8], mode: Mode) -> Result<tempfile::NamedTempFile, WriteError> {
-    check_folder(folder(path))?;
-    let filled = || {
-        let mut temporary = tempfile::Builder::new()
-            .prefix(".linkgate-")
-            .permissions(permissions(mode))
-            .tempfile_in(folder(path))
-            // The temporary file's name means nothing to anybody.
-            .map_err(|error| io::Error::from(error.kind()))?;
-        temporary.as_file_mut().write_all(bytes)?;
-        temporary.as_file().sync_all()?;
-        Ok(temporary)
-    };
-    filled().map_err(|cause| failed(path, cause))
+/// Gives files their names, all of them or none. None of them may be there yet. A signal that would end the process waits
+/// meanwhile.
+pub fn name_all(files: Vec<Unnamed>) -> Result<(), WriteError> {
+    let folders: Vec<PathBuf> = files.iter().map(|file| folder(&file.path).to_owned()).collect();
+    let apart = |file: Unnamed| ((file.temporary, file.path), file.guard);
+    let (files, guards): (Vec<_>, Vec<_>) = files.into_iter().map(apart).unzip();
+    interrupt::whole(|| {
+        let mut named: Vec<PathBuf> = Vec::new();
+        for (temporary, path) in files {
+            if let Err(error) = temporary.persist_noclobber(&path) {
+                for path in &named {
+                    // It was named a moment ago, and nobody has it yet.
+                    let _ = fs::remove_file(path);
+                }
+                return Err(match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => WriteError::Exists(path),
+                    _ => failed(&path, error.error),
+                });
+            }
+            named.push(path);
+        }
+        Ok(())
+    })?;
+    drop(guards);
+    for folder in folders {
+        sync(&folder).map_err(|cause| failed(&folder, cause))?;
+    }
+    Ok(())
+}
+
+/// How the names of temporary files begin, which are there as long as a file is written.
+pub const TEMPORARY: &str = ".linkgate-";
+
+/// A file whose bytes are on the disk, and which has no name but a temporary one. It goes away when this is dropped, and when
+/// a signal ends the process.
+#[derive(Debug)]
+pub struct Unnamed {
+    temporary: tempfile::NamedTempFile,
+    path: PathBuf,
+    guard: Guard,
+}
+
+impl Unnamed {
+    /// A file beside `path`, which it will be called, with these bytes.
+    pub fn fill(path: &Path, bytes: &[u8], mode: Mode) -> Result<Self, WriteError> {
+        check_folder(folder(path))?;
+        let make = || {
+            let temporary = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .permissions(permissions(mode))
+                .tempfile_in(folder(path))
+                // The temporary file's name means nothing to anybody.
+                .map_err(|error| io::Error::from(error.kind()))?;
+            let left = temporary.path().to_owned();
+            let undo: Undo = Box::new(move || {
+                let _ = fs::remove_file(left);
+            });
+            Ok::<_, io::Error>((temporary, undo))
+        };
+        let filled = || {
+            let (mut temporary, guard) = interrupt::undone(make)?;
+            temporary.as_file_mut().write_all(bytes)?;
+            temporary.as_file().sync_all()?;
+            Ok(Self {
+                temporary,
+                path: path.to_owned(),
+                guard,
+            })
+        };
+        filled().map_err(|cause| failed(path, cause))
+    }
+
+    /// Where it can be read meanwhile.
+    pub fn temporary_path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Gives it its name, in the place of whatever has it.
+    fn replace(self) -> Result<(), WriteError> {
+        let Self { temporary, path, guard } = self;
+        let named = interrupt::whole(|| temporary.persist(&path).map(drop).map_err(|error| error.error));
+        drop(guard);
+        named
+            .and_then(|()| sync(folder(&path)))
+            .map_err(|cause| failed(&path, cause))
+    }
 }
 
 #[cfg(unix)]

@@ -17,7 +17,8 @@ use linkgate_verifier::request;
 use serde::Deserialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::terminal::{Hidden, harmless};
+use crate::secret;
+use crate::terminal::{self, Hidden, harmless};
 
 mod asn1;
 
@@ -109,12 +110,30 @@ pub enum Password {
 }
 
 impl Password {
-    /// The password of an argument whose value may be left out: `--password` prompts, `--password secret` gives one.
-    pub fn from_argument(argument: Option<&str>) -> Self {
+    /// The password of an argument whose value may be left out: `--password` prompts, `--password secret` gives one, and a
+    /// warning unless the caller wants to hear only of errors.
+    pub fn from_argument(argument: Option<&str>, is_quiet: bool) -> Self {
         match argument {
             None => Self::Found,
             Some("") => Self::Prompt,
-            Some(password) => Self::Given(Zeroizing::new(password.to_owned())),
+            Some(password) => {
+                if !is_quiet {
+                    terminal::warning(format_args!(
+                        "the password stands on the command line, which this machine's other users and its logs can read: \
+                         leave the value out to be asked for it, or set {PASSWORD_VARIABLE}"
+                    ));
+                }
+                Self::Given(Zeroizing::new(password.to_owned()))
+            }
+        }
+    }
+
+    /// The password as far as nobody has to be asked for it.
+    pub fn without_asking(self) -> Option<Zeroizing<String>> {
+        match self {
+            Self::Given(password) => Some(password),
+            Self::Found => secret::variable(PASSWORD_VARIABLE),
+            Self::Prompt => None,
         }
     }
 
@@ -123,12 +142,12 @@ impl Password {
         match self {
             Self::Given(password) => Ok(Some(password.clone())),
             Self::Prompt => prompt(&format!("Password of {}: ", path.display())).map(Some),
-            Self::Found => match std::env::var(PASSWORD_VARIABLE) {
-                Ok(password) => Ok(Some(Zeroizing::new(password))),
-                Err(_) if std::io::stdin().is_terminal() => {
+            Self::Found => match secret::variable(PASSWORD_VARIABLE) {
+                Some(password) => Ok(Some(password)),
+                None if std::io::stdin().is_terminal() => {
                     prompt(&format!("Password of {}: ", path.display())).map(Some)
                 }
-                Err(_) => Ok(None),
+                None => Ok(None),
             },
         }
     }

@@ -14,8 +14,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+
+use crate::interrupt::{self, Guard, Undo};
 
 pub use linkgate_image::one_line as harmless;
 
@@ -110,13 +110,12 @@ pub fn harmless_json(text: &str) -> String {
     shown
 }
 
-/// A terminal that does not show what is typed for as long as this lives. It shows it again, too, when the process is
-/// interrupted meanwhile.
+/// A terminal that does not show what is typed for as long as this lives. It shows it again, too, when a signal ends the
+/// process meanwhile.
 pub struct Hidden {
     terminal: File,
     before: Termios,
-    interrupted: signal_hook::iterator::Handle,
-    watching: Option<JoinHandle<()>>,
+    _guard: Guard,
 }
 
 impl Hidden {
@@ -124,40 +123,27 @@ impl Hidden {
     pub fn start() -> Option<Self> {
         let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
         let before = tcgetattr(&terminal).ok()?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).ok()?;
-        let mut hiding = before.clone();
-        hiding.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(&terminal, OptionalActions::Now, &hiding).ok()?;
-        let interrupted = signals.handle();
-        let watching = terminal.try_clone().ok().map(|terminal| {
-            let before = before.clone();
-            thread::spawn(move || {
-                let mut signal = signals.forever().next();
-                if signal.is_none() {
-                    // It may have come with the end: what was interrupted ends first.
-                    signal = signals.pending().next();
-                }
-                if let Some(signal) = signal {
-                    let _ = tcsetattr(&terminal, OptionalActions::Now, &before);
-                    let _ = signal_hook::low_level::emulate_default_handler(signal);
-                }
-            })
-        });
+        let hide = || {
+            let (shown, shows) = (terminal.try_clone()?, before.clone());
+            let mut hiding = before.clone();
+            hiding.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&terminal, OptionalActions::Now, &hiding)?;
+            let undo: Undo = Box::new(move || {
+                let _ = tcsetattr(&shown, OptionalActions::Now, &shows);
+            });
+            Ok::<_, io::Error>(((), undo))
+        };
+        let ((), guard) = interrupt::undone(hide).ok()?;
         Some(Self {
             terminal,
             before,
-            interrupted,
-            watching,
+            _guard: guard,
         })
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        self.interrupted.close();
-        if let Some(watching) = self.watching.take() {
-            let _ = watching.join();
-        }
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use super::quoted;
 use crate::cli::UsageError;
-use crate::terminal;
+use crate::{secret, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,7 +196,7 @@ impl Story {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new("sh");
+        let mut command = secret::child("sh");
         let meaning = self.meaning.iter().map(String::as_str);
         let lines: Vec<&str> = meaning.chain([line]).collect();
         command

@@ -67,6 +67,7 @@ pub(crate) struct Args {
 
 /// Fetches what is attached to an image.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    file::check_makeable(&args.folder)?;
     let registry = Arc::new(Registry::new(&args.registries)?);
     let documents = files(registries::block_on(documents(args, &registry))??)?;
     if documents.is_empty() {

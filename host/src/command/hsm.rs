@@ -115,6 +115,9 @@ fn public(args: &PublicArgs) -> anyhow::Result<()> {
     } else {
         format!("hsm:{}", args.key)
     };
+    if let Some(path) = &args.output {
+        file::check_output(path)?;
+    }
     let pem = pkcs11::key(&reference, &args.tokens)?.public.spki_pem();
     match &args.output {
         Some(path) => {

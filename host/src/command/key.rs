@@ -42,7 +42,8 @@ struct ShowArgs {
     #[arg(long)]
     json: bool,
 
-    /// The password of an encrypted private key; without a value it is asked for.
+    /// The password of an encrypted private key; without a value it is asked for. A value here can be read by others, and is
+    /// warned of.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
 
@@ -53,7 +54,7 @@ struct ShowArgs {
 /// Shows keys.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let Verb::Show(args) = &args.verb;
-    let password = Password::from_argument(args.password.as_deref());
+    let password = Password::from_argument(args.password.as_deref(), false);
     let mut keys = Vec::new();
     for path in &args.files {
         keys.extend(public_half(path, &password, &args.tokens)?);

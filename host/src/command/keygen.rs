@@ -12,9 +12,10 @@ use clap::ValueEnum;
 use pkcs8::der::pem::LineEnding;
 use zeroize::Zeroizing;
 
+use super::quoted;
 use crate::cli::UsageError;
-use crate::file::{self, Mode, WriteError};
-use crate::key::{PASSWORD_VARIABLE, Password, prompt};
+use crate::file::{self, Mode, Unnamed, WriteError};
+use crate::key::{Password, prompt};
 use crate::signer::pkcs11::{self, NewKey, Reference};
 use crate::signer::{FileSigner, Signer as _};
 use crate::terminal;
@@ -29,7 +30,7 @@ Examples:
   linkgate keygen -t ecdsa --hsm builder-key -n builder
       Makes the key in a hardware token, where its private half stays, and writes builder.pub.
 
-Existing files and keys are never overwritten.";
+Existing files and keys are never overwritten. Both halves are written or neither, also where a signal ends the command.";
 
 /// Arguments of `linkgate keygen`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +62,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_parser = ["2048", "3072", "4096", "8192"])]
     bits: Option<String>,
 
-    /// Encrypt the private key with this password; without a value it is asked for.
+    /// Encrypt the private key with this password; without a value it is asked for. A value here can be read by others, and is
+    /// warned of.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
 
@@ -103,22 +105,60 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Err(UsageError("no name for the key: give one with --name".to_owned()).into());
     };
     let public = with_pub(private);
-    for path in [private, &public] {
-        if path.symlink_metadata().is_ok() {
-            return Err(WriteError::Exists(path.clone()).into());
-        }
-    }
+    check_absent(private, &public)?;
+    file::check_writable(private.parent().unwrap_or(Path::new("")))?;
+    warn_of_remains(private);
     let password = new_password(args)?;
     let der = generate(args).map_err(|_| anyhow!("the key could not be made"))?;
     let pem = encode(&der, password.as_deref().map(String::as_str))?;
-    file::write_new(private, pem.as_bytes(), Mode::Private)?;
-    let keyid = write_public(private, &public, password).inspect_err(|_| {
-        // Both or none: it was made a moment ago, and nobody has it yet.
-        let _ = fs::remove_file(private);
-    })?;
+    let keyid = write(private, &public, &pem, password)?;
     terminal::note(format_args!("wrote {} and {}", private.display(), public.display()));
     terminal::print(keyid)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that neither half is there, and says how to go on where one is there without the other, which is what a process
+/// leaves that was killed between the two.
+fn check_absent(private: &Path, public: &Path) -> anyhow::Result<()> {
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let (shown, shown_public) = (private.display(), public.display());
+    match (is_there(private), is_there(public)) {
+        (false, false) => Ok(()),
+        (false, true) => bail!(
+            "{}, and there is no `{shown}` beside it: if a keygen that was killed left it, nobody can sign with it: remove it \
+             and make the pair anew; if it is somebody's public key, choose another name",
+            WriteError::Exists(public.to_owned())
+        ),
+        (true, false) => bail!(
+            "{}, and there is no `{shown_public}` beside it: `openssl pkey -in {} -pubout -out {}` writes that half; or \
+             choose another name",
+            WriteError::Exists(private.to_owned()),
+            quoted([shown.to_string()]),
+            quoted([shown_public.to_string()])
+        ),
+        (true, true) => Err(WriteError::Exists(private.to_owned()).into()),
+    }
+}
+
+/// Says what a process that was killed left where private keys are made.
+fn warn_of_remains(private: &Path) {
+    let folder = private.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_remains = |entry: &fs::DirEntry| {
+        entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(file::TEMPORARY.as_bytes())
+    };
+    for entry in entries.filter(is_remains) {
+        terminal::warning(format_args!(
+            "`{}` was left by a command that was killed, unless one is running, and may hold a private key: remove it",
+            entry.path().display()
+        ));
+    }
 }
 
 /// Makes a key pair in a token.
@@ -127,8 +167,8 @@ fn in_token(args: &Args, label: &str, public: Option<PathBuf>) -> anyhow::Result
         return Err(WriteError::Exists(public.clone()).into());
     }
     // Before the key is made: in the token it would stay.
-    if let Some(folder) = public.as_deref().and_then(Path::parent) {
-        file::check_folder(folder)?;
+    if let Some(public) = &public {
+        file::check_output(public)?;
     }
     let reference = new_reference(label)?;
     let label = reference.name();
@@ -193,9 +233,8 @@ fn with_pub(private: &Path) -> PathBuf {
 fn new_password(args: &Args) -> anyhow::Result<Option<Zeroizing<String>>> {
     match args.password.as_deref() {
         Some("") => {}
-        Some(password) => return Ok(Some(Zeroizing::new(password.to_owned()))),
         None if args.prompt => {}
-        None => return Ok(std::env::var(PASSWORD_VARIABLE).ok().map(Zeroizing::new)),
+        given => return Ok(Password::from_argument(given, false).without_asking()),
     }
     let first = prompt("Password of the new key: ").context("cannot ask for a password")?;
     if first.is_empty() {
@@ -244,9 +283,16 @@ fn encode(der: &[u8], password: Option<&str>) -> anyhow::Result<Zeroizing<String
     Ok(pem)
 }
 
-/// Reads the private key back, as any later signing will, and writes its public half.
-fn write_public(private: &Path, public: &Path, password: Option<Zeroizing<String>>) -> anyhow::Result<String> {
-    let signer = FileSigner::open(private, &password.map_or(Password::Found, Password::Given))?;
-    file::write_new(public, signer.public_key().spki_pem().as_bytes(), Mode::Public)?;
+/// Writes both halves, or neither. The private key is read back, as any later signing will. The public half is named first: by
+/// itself it lets nobody sign.
+fn write(private: &Path, public: &Path, pem: &str, password: Option<Zeroizing<String>>) -> anyhow::Result<String> {
+    let private = Unnamed::fill(private, pem.as_bytes(), Mode::Private)?;
+    let signer = FileSigner::open(
+        private.temporary_path(),
+        &password.map_or(Password::Found, Password::Given),
+    )?;
+    let pem = signer.public_key().spki_pem();
+    let public = Unnamed::fill(public, pem.as_bytes(), Mode::Public)?;
+    file::name_all(vec![public, private])?;
     Ok(signer.keyid())
 }

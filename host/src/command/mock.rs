@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::recording;
 use crate::cli::Called;
+use crate::file;
 use crate::record::command::{self, Options};
 use crate::record::link::{self, Signals, Times};
 use crate::terminal;
@@ -39,6 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // This verb is in-toto's own, and has its ways under either name.
     let options = recording::Args::default().options(Called::InToto, &[])?;
     let (here, talk) = ([".".to_owned()], recording::Talk::default());
+    file::check_writable(Path::new(""))?;
     let started = link::now();
     let materials = recording::artifacts(&here, &[], &options, talk)?;
     terminal::note(format_args!("Running command '{}'...", args.command.join(" ")));

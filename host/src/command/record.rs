@@ -23,7 +23,8 @@ Examples:
   linkgate record start edit -k alice -m src/
   $EDITOR src/main.c
   linkgate record stop edit -k alice -p src/ -d links
-      Writes links/edit.<keyid>.link. In between, the signed file .edit.<keyid>.link-unfinished is kept here.
+      Writes links/edit.<keyid>.link. In between, the signed file .edit.<keyid>.link-unfinished is kept here, and nothing
+      else is taken for it. Both folders are looked at before anything is recorded: can they be written to?
   linkgate record -k alice start edit
       Without -m (or -p at the stop) the current folder is recorded, less links, keys and .git.
   linkgate record -k alice -m src/ start edit
@@ -118,9 +119,12 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     args.check()?;
     let given = args.step.as_deref().or(args.name.as_deref());
     let name = recording::step_name(given, called.spelling("--name", "--step-name"))?;
-    let signer = args.signing.signer(called)?;
+    let signer = args.signing.signer(called, args.talk)?;
     let folder = args.links_dir.clone().unwrap_or_default();
-    file::check_folder(&folder)?;
+    // The link's folder, and the one that has the unfinished record meanwhile: an hour's work is not to end with it.
+    for folder in [&*folder, Path::new("")] {
+        file::check_writable(folder)?;
+    }
     let unfinished = PathBuf::from(name.unfinished_file(&signer.keyid()));
     match args.verb {
         Verb::Start => args.start(&name, &*signer, &unfinished, called)?,

@@ -95,6 +95,11 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    /// Whether only errors are said.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// Says what was done. in-toto's tools do so only if asked.
     pub(crate) fn note(self, called: Called, message: impl std::fmt::Display) {
         if self.verbose || (called == Called::Linkgate && !self.quiet) {

@@ -39,7 +39,8 @@ pub(crate) struct Args {
     #[arg(short, long, visible_alias = "step-name")]
     name: Option<String>,
 
-    /// The folder that the link is written to; the current one if none is given.
+    /// The folder that the link is written to; the current one if none is given. Whether it can be written to is seen before
+    /// the command runs.
     #[arg(short = 'd', long, visible_alias = "metadata-directory", value_name = "DIR")]
     links_dir: Option<PathBuf>,
 
@@ -94,8 +95,8 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     let name = recording::step_name(args.name.as_deref(), called.spelling("--name", "--step-name"))?;
     let command = args.command()?;
     let folder = args.links_dir.clone().unwrap_or_default();
-    let signer = args.signing.signer(called)?;
-    file::check_folder(&folder)?;
+    let signer = args.signing.signer(called, args.talk)?;
+    file::check_writable(&folder)?;
     let options = args.recording.options(called, &[])?;
     if args.records_nothing() {
         args.talk

@@ -25,7 +25,7 @@ use crate::gate::tls::{Certificates, SelfSigned};
 use crate::gate::{Asked, Blobs, Deadline, Gate, Settings, Ungoverned, self_test, verdicts};
 use crate::runtime::{Arithmetic, Bounds, Verifier};
 use crate::signer::pkcs11;
-use crate::terminal;
+use crate::{interrupt, terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -216,6 +216,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         runtime.block_on(args.check(&gate, images))
     } else {
         let listening = args.listening()?;
+        // The server ends in its own way.
+        let _server = interrupt::left_to_others();
         let served = runtime.block_on(server::serve(gate, listening, |address| {
             terminal::note(format_args!("linkgate listens on https://{address}"));
         }));

@@ -1,7 +1,7 @@
 //! `linkgate sign`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -45,7 +45,8 @@ pub(crate) struct Args {
     #[arg(short, long, num_args = 1.., value_name = "KEY", visible_aliases = ["key-path", "signing-key"])]
     key: Vec<String>,
 
-    /// Where the signed file goes. Without it a layout is written in place, a link to `<name>.<keyid>.link`.
+    /// Where the signed file goes. Without it a layout is written in place, a link to `<name>.<keyid>.link`. A file that is there
+    /// keeps its mode and owner.
     #[arg(short, long, value_name = "FILE", conflicts_with = "verify")]
     output: Option<PathBuf>,
 
@@ -61,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "verify")]
     use_dsse: bool,
 
-    /// The password of encrypted keys; without a value it is asked for.
+    /// The password of encrypted keys; without a value it is asked for. A value here can be read by others, and is warned of.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
 
@@ -128,10 +129,15 @@ fn sign(args: &Args, document: &Document, called: Called) -> anyhow::Result<Exit
     for doubt in doubts.iter().filter(|_| !args.quiet) {
         terminal::warning(doubt);
     }
+    match (&args.output, document.kind()) {
+        (Some(output), _) => file::check_output(output)?,
+        (None, Kind::Layout) => file::check_output(&args.file)?,
+        (None, Kind::Link) => file::check_writable(Path::new(""))?,
+    }
     let password = if args.prompt {
         Password::Given(key::prompt("Password of the signing keys: ")?)
     } else {
-        Password::from_argument(args.password.as_deref())
+        Password::from_argument(args.password.as_deref(), args.quiet)
     };
     let signers = args
         .key

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::recording::Talk;
 use crate::cli::{Called, UsageError};
 use crate::key::Password;
 use crate::signer::pkcs11::{self, Reference};
@@ -16,7 +17,7 @@ pub(crate) struct Args {
     pub(crate) key: Option<String>,
 
     /// The password of an encrypted key. Without a value it is asked for; without the option it is taken from
-    /// `LINKGATE_KEY_PASSWORD`.
+    /// `LINKGATE_KEY_PASSWORD`. A value here can be read by others, and is warned of.
     #[arg(short = 'P', long, value_name = "PASSWORD", num_args = 0..=1, default_missing_value = "")]
     password: Option<String>,
 
@@ -48,7 +49,7 @@ impl Args {
     }
 
     /// Loads the key.
-    pub(crate) fn signer(&self, called: Called) -> anyhow::Result<Box<dyn Signer>> {
+    pub(crate) fn signer(&self, called: Called, talk: Talk) -> anyhow::Result<Box<dyn Signer>> {
         let usage = |what: &str| {
             let keygen = called.verb("keygen");
             Err(UsageError(format!("{what} (`{keygen}` makes one)")).into())
@@ -59,7 +60,7 @@ impl Args {
         let Some(key) = &self.key else {
             return usage("no signing key: name one with --signing-key KEY");
         };
-        let password = Password::from_argument(self.password.as_deref());
+        let password = Password::from_argument(self.password.as_deref(), talk.is_quiet());
         Ok(signer::load(key, &password, &self.tokens)?)
     }
 }

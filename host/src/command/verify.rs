@@ -244,6 +244,9 @@ pub(crate) fn run(args: &Args, called: Called) -> anyhow::Result<ExitCode> {
     };
     let fetch = fetching.elapsed();
     let arithmetic = std::mem::take(&mut keys.keyring).arithmetic(args.pure);
+    for path in [&args.output.save_request, &args.output.receipt].into_iter().flatten() {
+        file::check_output(path)?;
+    }
     let verifier = Verifier::load(Bounds::default(), 1)?;
     let judging = Stopwatch::now();
     let mut judged = verifier.verify(&request, &arithmetic);

@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
 use super::scratch;
+use crate::interrupt;
 
 /// Watches for signals from its start to the process's end.
 #[derive(Debug, Default)]
@@ -25,9 +23,11 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn start() -> io::Result<Arc<Self>> {
         let watch = Arc::new(Self::default());
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        let mut signals = interrupt::signals()?;
         let watching = Arc::clone(&watch);
+        let others = interrupt::left_to_others();
         thread::spawn(move || {
+            let _answered_here = others;
             for signal in signals.forever() {
                 watching.stop(signal);
             }
@@ -43,7 +43,7 @@ impl Watch {
         if let Some(folder) = self.lock().take() {
             scratch::remove(&folder);
         }
-        let _ = signal_hook::low_level::emulate_default_handler(signal);
+        interrupt::end(signal);
     }
 
     /// Whether a signal came that ends the process.

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
-use crate::key::PASSWORD_VARIABLE;
-use crate::signer::pkcs11::PIN_VARIABLE;
+use crate::{interrupt, secret};
 
 /// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
 pub const STREAM_BYTES: usize = 16 << 20;
@@ -139,26 +136,11 @@ impl Stream {
     }
 }
 
-/// Keeps a command from what unlocks keys, for with it anything could be signed: in its own environment, and in that of
-/// this process, which is there for a user's processes to read.
-fn keep_secrets(command: &mut Command) {
-    const SECRETS: [&str; 2] = [PIN_VARIABLE, PASSWORD_VARIABLE];
-    for secret in SECRETS {
-        command.env_remove(secret);
-    }
-    #[cfg(target_os = "linux")]
-    if SECRETS.iter().any(|secret| std::env::var_os(secret).is_some()) {
-        // Where the system refuses, the command sees no more than any other of the user's.
-        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    }
-}
-
 /// Runs a command to its end.
 pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandError> {
     let (program, arguments) = words.split_first().ok_or(CommandError::Empty)?;
-    let mut command = Command::new(program);
+    let mut command = secret::child(program);
     command.args(arguments);
-    keep_secrets(&mut command);
     if let Some(folder) = options.folder {
         command.current_dir(folder);
     }
@@ -223,7 +205,10 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
 /// group was killed.
 fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<(ExitStatus, bool)>> {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    // After the command a signal ends this process, as before it.
+    interrupt::watch();
+    let _passed_on = interrupt::left_to_others();
+    let mut signals = interrupt::signals()?;
     let handle = signals.handle();
     let (late, interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
     let (ended, end) = mpsc::channel::<()>();

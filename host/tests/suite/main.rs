@@ -6,6 +6,8 @@ mod keys;
 mod place;
 mod readme;
 mod record;
+mod remains;
+mod secrets;
 mod shown;
 mod verbs;
 mod wycheproof;

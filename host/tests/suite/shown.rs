@@ -27,7 +27,7 @@ fn assert_harmless(output: &Output, what: &str) {
 }
 
 /// A document by the keys of these files beside the place.
-fn signed(place: &Place, payload: &Value, keys: &[&str]) -> String {
+pub(crate) fn signed(place: &Place, payload: &Value, keys: &[&str]) -> String {
     let keys = keys
         .iter()
         .map(|key| FileSigner::open(&place.folder.join("..").join(key), &Default::default()).unwrap());

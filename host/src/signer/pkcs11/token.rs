@@ -424,7 +424,7 @@ impl Token {
                 .map(|line| Zeroizing::new(line.to_owned()))
                 .ok_or_else(|| failed("its first line is empty".to_owned()));
         }
-        if let Ok(pin) = std::env::var(PIN_VARIABLE).map(Zeroizing::new)
+        if let Some(pin) = crate::secret::variable(PIN_VARIABLE)
             && !pin.is_empty()
         {
             return Ok(pin);
