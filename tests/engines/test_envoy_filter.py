@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -289,7 +289,8 @@ def test_a_tag_that_moves_while_it_is_pulled(envoy: Filter, images: Pushed) -> N
 
 # A registry that fails, or lies.
 
-Answer = tuple[int, bytes] | None
+# A status and a body, perhaps with headers; nothing for a long time.
+Answer = tuple[int, bytes] | tuple[int, bytes, list[tuple[str, str]]] | None
 
 
 class Liar(http.server.ThreadingHTTPServer):
@@ -336,7 +337,8 @@ class Lies(http.server.BaseHTTPRequestHandler):
                 time.sleep(10)
                 self.close_connection = True
                 return
-            self.say(*answer)
+            status, body, *more = answer
+            self.say(status, body, more=more[0] if more else [])
             return
         request = urllib.request.Request(f"http://{self.server.registry}{self.path}", method=self.command)
         request.add_header("Accept", self.headers.get("Accept", "*/*"))
@@ -348,9 +350,11 @@ class Lies(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def say(self, status: int, body: bytes, kind: str | None = None) -> None:
+    def say(self, status: int, body: bytes, kind: str | None = None, more: Iterable[tuple[str, str]] = ()) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind or "application/json")
+        for name, value in more:
+            self.send_header(name, value)
         if self.server.digest:
             self.send_header("Docker-Content-Digest", self.server.digest)
         if self.server.trailers or self.server.pieces > 1:
@@ -426,6 +430,57 @@ def test_a_registry_that_does_not_say_what_it_has(
         assert envoy.stats()["source_down"] >= 1, number
     liar.answers = {}
     assert envoy.manifest(good.repository, good.tag).body == good.manifest
+
+
+EMPTY_LIST = b'{"schemaVersion": 2, "manifests": []}'
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ['<HERE?n=2>; rel="next"'],
+        ['<HERE?n=2>; rel = "next"'],
+        ["<HERE?n=2>; REL=next"],
+        ['<HERE?n=2>; rel="next prefetch"'],
+        ['</v2/>; rel="prev"', '<HERE?n=2>; rel="next"'],
+        ["<?n=2>; rel=next"],
+        ["<http://HOSTHERE?n=2>; rel=next"],
+    ],
+)
+@pytest.mark.parametrize("second", [(404, b"{}"), (404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}'), (200, EMPTY_LIST)])
+def test_the_second_page_of_a_list(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, headers: list[str], second: Answer
+) -> None:
+    envoy, good = lied_to(liar), images.good
+    here, host = f"/v2/{good.repository}/referrers/{good.digest}", images.chain.registry.host
+    links = [("Link", header.replace("HERE", here).replace("HOST", host)) for header in headers]
+    liar.answers = {f"{here}?n=2": (0, second), "/referrers/": (0, (200, EMPTY_LIST, links))}
+    assert envoy.manifest(good.repository, good.digest).status == (200 if second[0] == 200 else 503)
+    assert f"{here}?n=2" in liar.asked
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        (["<?n=2; rel=next"], "cannot be read"),
+        (["<?n=2>"], "cannot be read"),
+        (["<?n=2>; rel=prev; rel=next"], "cannot be read"),
+        (["<?n=2>; rel=next", "<?n=3>; rel=next"], "two next pages"),
+        (["<http://127.0.0.1:1/v2/>; rel=next"], "at another place"),
+        (["<//127.0.0.1:1/v2/>; rel=next"], "at another place"),
+        (["</v2/other/referrers/x?n=2>; rel=next"], "at another place"),
+        (["<?artifactType=application%2Fvnd.in-toto%2Bjson>; rel=next"], "lead back"),
+    ],
+)
+def test_a_list_that_goes_on_nobody_knows_where(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, headers: list[str], why: str
+) -> None:
+    envoy, good = lied_to(liar), images.good
+    liar.answers = {"/referrers/": (0, (200, EMPTY_LIST, [("Link", header) for header in headers]))}
+    reply = envoy.manifest(good.repository, good.digest)
+    assert reply.status == 503
+    assert "nothing is known" in reply.error and why in reply.error
+    assert_sound(envoy, liar, good)
 
 
 def test_other_bytes_than_those_of_the_digest(lied_to: Callable[..., Filter], liar: Liar, images: Pushed) -> None:

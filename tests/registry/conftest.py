@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -210,10 +211,11 @@ UNKNOWN = (404, {"Content-Type": "application/json"}, b'{"errors":[{"code":"MANI
 
 @pytest.fixture
 def make_stub():
-    """Starts servers that give `answers[path]` (status, headers, body), or `answers["*"]`."""
+    """Starts servers that give `answers[path]` (status, headers, body), or `answers["*"]`; in TLS if they are given a
+    context."""
     servers = []
 
-    def make(answers: dict[str, Any]) -> Stub:
+    def make(answers: dict[str, Any], tls: ssl.SSLContext | None = None) -> Stub:
         seen: list[tuple[str, str, str | None, bytes]] = []
 
         class Handler(BaseHTTPRequestHandler):
@@ -226,7 +228,7 @@ def make_stub():
                     answer = answer(self, body)
                 status, headers, body = answer
                 self.send_response(status)
-                for name, value in headers.items():
+                for name, value in headers.items() if isinstance(headers, dict) else headers:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -245,6 +247,8 @@ def make_stub():
             request_queue_size = 128
 
         server = Server(("127.0.0.1", 0), Handler)
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return Stub(server, answers, seen)

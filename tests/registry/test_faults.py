@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import IN_TOTO, INDEX, MANIFEST, Registry, Workspace, digest_of, run
+from conftest import IN_TOTO, INDEX, MANIFEST, UNKNOWN, Registry, Workspace, digest_of, run
 from ports import free_port
 
 DIGEST = digest_of(b"image")
@@ -173,9 +173,13 @@ def page(manifests: list[dict]) -> bytes:
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
 
 
-def test_lists_in_pages(workspace: Workspace, make_stub) -> None:
-    path = f"/v2/app/referrers/{DIGEST}"
-    layer = {"mediaType": IN_TOTO, "digest": digest_of(b"link"), "size": 4}
+LIST = f"/v2/app/referrers/{DIGEST}"
+FIRST = f"{LIST}?artifactType=application%2Fvnd.in-toto%2Bjson"
+
+
+def attached(link: bytes = b"link") -> dict:
+    """Answers of a registry that has evidence with one link; its list is yet to be made of `LAST`."""
+    layer = {"mediaType": IN_TOTO, "digest": digest_of(link), "size": len(link)}
     artifact = {
         "mediaType": MANIFEST,
         "artifactType": IN_TOTO,
@@ -185,27 +189,99 @@ def test_lists_in_pages(workspace: Workspace, make_stub) -> None:
     }
     data = json.dumps(artifact).encode()
     last = {"mediaType": MANIFEST, "digest": digest_of(data), "size": len(data), "artifactType": IN_TOTO}
-    stub = make_stub({})
-    stub.answers |= {
+    return {
         "/v2/": (200, {}, b""),
-        f"{path}?artifactType=application%2Fvnd.in-toto%2Bjson": (
-            200,
-            {"Link": f'<{path}?n=2>; rel="next"'},
-            page([]),
-        ),
-        f"{path}?n=2": (200, {}, page([last])),
+        LIST: (200, {}, page([last])),
         f"/v2/app/manifests/{digest_of(data)}": (200, {}, data),
-        f"/v2/app/blobs/{digest_of(b'link')}": (200, {}, b"link"),
+        f"/v2/app/blobs/{digest_of(link)}": (200, {}, link),
     }
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ['<HERE?n=2>; rel="next"'],
+        ['<HERE?n=2>; rel = "next"'],
+        ["<HERE?n=2>; REL=next"],
+        ['<HERE?n=2>; rel="next prefetch"'],
+        ['</v2/>; rel="prev", <HERE?n=2>; title="a, <b>; c"; rel=next'],
+        ['</v2/>; rel="prev"', '<HERE?n=2>; rel="next"'],
+        ["<?n=2>; rel=next"],
+        ["<http://HOSTHERE?n=2>; rel=next"],
+        ["<//HOSTHERE?n=2>; rel=next"],
+        ["</v2/app/referrers/HEX?n=2>; rel=next"],
+    ],
+)
+def test_lists_in_pages(workspace: Workspace, make_stub, headers: list[str]) -> None:
+    stub = make_stub({})
+
+    def link(header: str) -> tuple[str, str]:
+        header = header.replace("HERE", LIST).replace("HOST", stub.host).replace("HEX", DIGEST.replace(":", "%3a"))
+        return "Link", header
+
+    there = attached()
+    stub.answers |= there | {FIRST: (200, [link(header) for header in headers], page([])), f"{LIST}?n=2": there[LIST]}
     workspace.linkgate("fetch", *plain(stub.host))
     assert list(workspace.links("out").values()) == [b"link"]
+    # Where a page was listed, there is a next one, or nobody knows.
+    for answer, why in [
+        (UNKNOWN, "answered 404 MANIFEST_UNKNOWN"),
+        ((404, {}, b""), "404 without saying what is unknown"),
+        ((302, {"Location": LIST}, b""), "its pages lead back"),
+    ]:
+        stub.answers[f"{LIST}?n=2"] = answer
+        stub.answers[LIST] = (200, [link(header) for header in headers], page([]))
+        assert why in refused(workspace, *plain(stub.host))
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        (["<?n=2; rel=next"], "a `<` without `>`"),
+        (["?n=2; rel=next"], "begins without `<`"),
+        (["<?n=2>"], "a link without `rel`"),
+        (["<?n=2>; rel=prev; rel=next"], "two `rel`"),
+        (["<?n=2>; rel=\"next"], "without a second one"),
+        (["<?n=2>; rel=next; anchor=\"/x\""], "a next page of something else"),
+        (["<?n= 2>; rel=next"], "a target that is no URI"),
+        (["<?n=\t2>; rel=next"], "a target that is no URI"),
+        (["<\\\\HOST\\v2>; rel=next"], "a target that is no URI"),
+        (["<?n=\xe4>; rel=next"], "a target that is no URI"),
+        (["<?n=2>; rel=next, <?n=3>; rel=next"], "two next pages"),
+        (["<?n=2>; rel=next", "<?n=3>; rel=next"], "two next pages"),
+        (["<http://127.0.0.1:1/>; rel=next"], "at another place than its own"),
+        (["<//127.0.0.1:1/>; rel=next"], "at another place than its own"),
+        (["<http://user@HOSTHERE?n=2>; rel=next"], "at another place than its own"),
+        (["<http://HOST@127.0.0.1:1HERE?n=2>; rel=next"], "at another place than its own"),
+        (["<https://HOSTHERE?n=2>; rel=next"], "at another place than its own"),
+        (["</v2/other/referrers/x?n=2>; rel=next"], "at another place than its own"),
+        (["</v2/app/referrers%2FHEX?n=2>; rel=next"], "at another place than its own"),
+    ],
+)
+def test_lists_that_go_on_nobody_knows_where(workspace: Workspace, make_stub, headers: list[str], why: str) -> None:
+    stub = make_stub({})
+    links = [("Link", header.replace("HERE", LIST).replace("HOST", stub.host)) for header in headers]
+    there = attached()
+    stub.answers |= there | {LIST: (200, links, there[LIST][2])}
+    assert why in refused(workspace, *plain(stub.host))
+    assert not any("n=" in seen[1] for seen in stub.seen)
+
+
+def test_many_pages(workspace: Workspace, make_stub) -> None:
+    def answer(request, _: bytes):
+        number = int(request.path.partition("n=")[2] or 0) + 1
+        return 200, {"Link": f"<?n={number}>; rel=next"}, page([])
+
+    stub = make_stub({"/v2/": (200, {}, b""), LIST: answer})
+    assert "it has more than 32 pages" in refused(workspace, *plain(stub.host))
+    assert sum(LIST in seen[1] for seen in stub.seen) == 32
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
         ((200, {}, page(referrers(1001))), "more than 1000 referrers"),
-        ((200, {"Link": f'</v2/app/referrers/{DIGEST}>; rel="next"'}, page([])), "more than 32 pages of referrers"),
+        ((200, {"Link": f'</v2/app/referrers/{DIGEST}>; rel="next"'}, page([])), "its pages lead back to one that was read"),
         ((200, {"Link": '<http://127.0.0.1:1/>; rel="next"'}, page([])), "at another place than its own"),
         ((200, {}, page([{"mediaType": MANIFEST, "digest": "sha256:../../x", "size": 1}])), "is no digest"),
         ((200, {}, page([])[:-1]), "no manifest: "),

@@ -1,4 +1,4 @@
-//! What registries answer beside contents: why they refuse, and where a list goes on.
+//! What registries answer beside contents: why they refuse.
 
 use linkgate_verifier::verdict::shown;
 use serde::Deserialize;
@@ -40,45 +40,9 @@ fn is_code(text: &str) -> bool {
     text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
-/// The target of the link to the next page in a header `link` (RFC 8288, "Link Serialisation in HTTP Headers"; OCI
-/// distribution specification 1.1, "Listing Referrers").
-pub fn next_page(header: &str) -> Option<&str> {
-    let mut rest = header;
-    while let Some((target, after)) = rest.split_once('<').and_then(|(_, after)| after.split_once('>')) {
-        let parameters = after.split_once('<').map_or(after, |(parameters, _)| parameters);
-        if parameters.split([';', ',']).any(is_next) {
-            return Some(target);
-        }
-        rest = after;
-    }
-    None
-}
-
-fn is_next(parameter: &str) -> bool {
-    let relation = parameter.trim().strip_prefix("rel=");
-    relation.is_some_and(|relation| relation.trim_matches('"').eq_ignore_ascii_case("next"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_to_the_next_page() {
-        for (header, target) in [
-            (r#"</v2/a/referrers/x?n=1>; rel="next""#, Some("/v2/a/referrers/x?n=1")),
-            ("</v2/b>;rel=next", Some("/v2/b")),
-            (r#"</v2/a>; title="x"; rel="NEXT""#, Some("/v2/a")),
-            (r#"</v2/a>; rel="prev", </v2/b>; rel="next""#, Some("/v2/b")),
-            (r#"</v2/a?n=1,2>; rel="next", </v2/b>; rel="prev""#, Some("/v2/a?n=1,2")),
-            (r#"</v2/a>; rel="prev""#, None),
-            (r#"</v2/a; rel="next""#, None),
-            ("/v2/a; rel=next", None),
-            ("", None),
-        ] {
-            assert_eq!(next_page(header), target, "{header}");
-        }
-    }
 
     #[test]
     fn absence_is_said_in_the_protocols_words() {

@@ -6,8 +6,8 @@
 //! nobody can read it in another way, and what could be read in two is an error.
 //!
 //! [`Image`] and [`ManifestDigest`] name an image, a [`pattern`] names many; [`path`] and [`object`] are where clients and
-//! clusters name them; [`manifest`] is what a registry says that one is, [`evidence`] what speaks for it, and [`answer`]
-//! what a registry says beside that. [`one_line`] is how anything by others is shown.
+//! clusters name them; [`manifest`] is what a registry says that one is, [`evidence`] what speaks for it, [`answer`] and
+//! [`link`] what a registry says beside that. [`one_line`] is how anything by others is shown.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ mod digest;
 pub mod evidence;
 mod image;
 mod line;
+pub mod link;
 pub mod manifest;
 pub mod object;
 pub mod path;

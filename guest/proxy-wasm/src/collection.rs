@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use linkgate_image::ManifestDigest;
-use linkgate_image::answer::{is_unknown, next_page};
+use linkgate_image::answer::is_unknown;
 use linkgate_image::evidence::{attestation_tag, fallback_tag};
+use linkgate_image::link::{Pages, Place};
 use linkgate_image::manifest::{ACCEPTED, Artifact, Descriptor, MANIFEST_BYTES, Manifest, OCI_INDEX};
 use linkgate_image::path::Reference;
 use linkgate_verifier::request::{Content, Document};
@@ -23,8 +24,8 @@ const AT_ONCE: usize = 8;
 pub struct Reply {
     /// The status; 0 if there was no answer.
     pub status: u16,
-    /// The header `link`.
-    pub link: Option<String>,
+    /// The headers `link`, each as it came.
+    pub links: Vec<Vec<u8>>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -42,7 +43,9 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum What {
     Image(Reference),
+    /// The first page of that list, and those after it.
     Referrers,
+    Page,
     Fallback,
     Attestations,
     Evidence(ManifestDigest),
@@ -56,9 +59,11 @@ enum What {
 /// The evidence about one image.
 #[derive(Debug)]
 pub struct Collection {
+    authority: String,
     repository: String,
     subject: ManifestDigest,
     waiting: VecDeque<Call>,
+    pages: Pages,
     under_way: usize,
     fetches_left: u32,
     bytes_left: u64,
@@ -107,7 +112,9 @@ pub fn read(call: &Call, reply: &Reply, parts: usize) -> Result<Manifest, Denial
 
 impl Collection {
     /// Begins with what lists evidence: the referrers API, the tag that stands for it in older registries, and cosign's.
-    pub fn new(repository: &str, subject: ManifestDigest, limits: Limits) -> Self {
+    /// `authority` is the host by which the registry is asked.
+    pub fn new(authority: &str, repository: &str, subject: ManifestDigest, limits: Limits) -> Self {
+        let referrers = "?artifactType=application%2Fvnd.in-toto%2Bjson";
         let tag = |tag: String, what| Call {
             path: format!("/v2/{repository}/manifests/{tag}"),
             accept: ACCEPTED,
@@ -115,7 +122,7 @@ impl Collection {
         };
         let waiting = [
             Call {
-                path: format!("/v2/{repository}/referrers/{subject}?artifactType=application%2Fvnd.in-toto%2Bjson"),
+                path: format!("/v2/{repository}/referrers/{subject}{referrers}"),
                 accept: OCI_INDEX,
                 what: What::Referrers,
             },
@@ -123,8 +130,10 @@ impl Collection {
             tag(attestation_tag(&subject), What::Attestations),
         ];
         Self {
+            authority: authority.to_owned(),
             repository: repository.to_owned(),
             waiting: waiting.into(),
+            pages: Pages::new(referrers),
             under_way: 0,
             fetches_left: limits.fetches,
             bytes_left: limits.evidence_bytes,
@@ -163,20 +172,22 @@ impl Collection {
     pub fn take(&mut self, call: &Call, reply: Reply) -> Result<(), Denial> {
         self.under_way = self.under_way.saturating_sub(1);
         match &call.what {
-            // A registry without that API answers so, in whatever words: of what is no registry at all the tags tell.
+            // A registry without that API answers so, in whatever words: of what is no registry at all the tags tell. One that
+            // listed a page has it.
             What::Referrers if reply.status == 404 => Ok(()),
             // A tag that nobody gave, and a list that names what was removed.
             What::Fallback | What::Attestations | What::Evidence(_) if is_unknown(reply.status, &reply.body) => Ok(()),
-            What::Referrers | What::Fallback => {
+            What::Referrers | What::Page | What::Fallback => {
                 bounded(call, &reply, MANIFEST_BYTES as u64)?;
                 let page = manifest(call, &reply)?;
                 if !page.is_index() {
                     return Err(down(call, "it is no index"));
                 }
                 page.index().iter().for_each(|descriptor| self.list(descriptor));
-                match reply.link.as_deref().filter(|_| call.what == What::Referrers) {
-                    Some(link) => self.go_on(call, link),
-                    None => Ok(()),
+                match call.what {
+                    // A manifest has no pages.
+                    What::Fallback => Ok(()),
+                    _ => self.go_on(call, &reply),
                 }
             }
             What::Attestations => {
@@ -225,20 +236,23 @@ impl Collection {
         }
     }
 
-    /// The next page of a list, of the same list.
-    fn go_on(&mut self, call: &Call, link: &str) -> Result<(), Denial> {
-        let Some(target) = next_page(link) else {
-            return Ok(());
+    /// The next page of the list of referrers.
+    fn go_on(&mut self, call: &Call, reply: &Reply) -> Result<(), Denial> {
+        let path = format!("/v2/{}/referrers/{}", self.repository, self.subject);
+        let place = Place {
+            // The cluster's to know.
+            scheme: None,
+            authority: &self.authority,
+            path: &path,
         };
-        let start = format!("/v2/{}/referrers/{}?", self.repository, self.subject);
-        let is_plain = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        if !target.starts_with(&start) || !is_plain || target.len() > 2_000 {
-            return Err(down(call, "its next page is elsewhere"));
+        let next = self.pages.next(reply.links.iter().map(Vec::as_slice), &place);
+        if let Some(query) = next.map_err(|cause| down(call, &cause.to_string()))? {
+            self.waiting.push_back(Call {
+                path: format!("{path}{query}"),
+                what: What::Page,
+                ..call.clone()
+            });
         }
-        self.waiting.push_back(Call {
-            path: target.to_owned(),
-            ..call.clone()
-        });
         Ok(())
     }
 
@@ -309,7 +323,7 @@ mod tests {
     fn reply(status: u16, body: &str) -> Reply {
         Reply {
             status,
-            link: None,
+            links: Vec::new(),
             body: body.as_bytes().to_owned(),
         }
     }
@@ -320,7 +334,7 @@ mod tests {
     }
 
     fn begun(limits: Limits) -> (Collection, Vec<Call>) {
-        let mut collection = Collection::new("a", ManifestDigest::of(b"image"), limits);
+        let mut collection = Collection::new("r.example", "a", ManifestDigest::of(b"image"), limits);
         let calls = std::iter::from_fn(|| collection.next_call().unwrap()).collect();
         (collection, calls)
     }
@@ -394,29 +408,61 @@ mod tests {
         }
     }
 
+    fn page(links: &[&str]) -> Reply {
+        Reply {
+            links: links.iter().map(|link| link.as_bytes().to_owned()).collect(),
+            ..reply(200, r#"{"manifests":[]}"#)
+        }
+    }
+
     #[test]
     fn pages_stay_in_their_list() {
-        let subject = ManifestDigest::of(b"image");
-        let here = format!("/v2/a/referrers/{subject}?n=2");
+        let here = format!("/v2/a/referrers/{}", ManifestDigest::of(b"image"));
         for (target, follows) in [
-            (here.as_str(), true),
-            ("/v2/b/referrers/x?n=2", false),
-            ("http://elsewhere/v2/", false),
-            ("//elsewhere/v2/", false),
+            (format!("{here}?n=2"), true),
+            (format!("https://r.example{here}?n=2"), true),
+            (format!("http://R.example:80{here}?n=2"), true),
+            ("?n=2".to_owned(), true),
+            ("/v2/b/referrers/x?n=2".to_owned(), false),
+            ("http://elsewhere/v2/".to_owned(), false),
+            ("//elsewhere/v2/".to_owned(), false),
         ] {
             let (mut collection, calls) = begun(Limits::default());
-            let page = Reply {
-                link: Some(format!(r#"<{target}>; rel="next""#)),
-                ..reply(200, r#"{"manifests":[]}"#)
-            };
-            assert_eq!(collection.take(&calls[0], page).is_ok(), follows, "{target}");
-            assert_eq!(collection.next_call().unwrap().is_some(), follows, "{target}");
+            let page = page(&[
+                r#"</v2/>; rel="prev""#,
+                &format!(r#"<{target}>; rel = "next prefetch""#),
+            ]);
+            let taken = collection.take(&calls[0], page).map_err(|denial| denial.kind);
+            assert_eq!(taken, follows.then_some(()).ok_or(Kind::SourceDown), "{target}");
+            let next = collection.next_call().unwrap().map(|call| call.path);
+            assert_eq!(next, follows.then(|| format!("{here}?n=2")), "{target}");
         }
+    }
+
+    #[test]
+    fn a_list_ends_where_it_says_so() {
+        for (second, kind) in [
+            (reply(404, UNKNOWN), Kind::SourceDown),
+            (reply(404, "<html>"), Kind::SourceDown),
+            (reply(302, ""), Kind::SourceDown),
+            (page(&["<?n=2>; rel=next"]), Kind::SourceDown),
+            (page(&["<?n=3; rel=next"]), Kind::SourceDown),
+        ] {
+            let (mut collection, calls) = begun(Limits::default());
+            collection.take(&calls[0], page(&["<?n=2>; rel=next"])).unwrap();
+            let call = collection.next_call().unwrap().unwrap();
+            assert_eq!(collection.take(&call, second).unwrap_err().kind, kind);
+        }
+        // The index under a tag is one manifest.
+        let (mut collection, calls) = begun(Limits::default());
+        collection.take(&calls[1], page(&["<?n=2>; rel=next"])).unwrap();
+        assert!(collection.next_call().unwrap().is_none());
     }
 
     #[test]
     fn bounds() {
         let mut few = Collection::new(
+            "r.example",
             "a",
             ManifestDigest::of(b"image"),
             Limits {

@@ -245,7 +245,12 @@ impl Stream {
             return Ok(true);
         }
         count(self.metrics.cache_misses);
-        let evidence = Collection::new(&self.repository, digest.clone(), configuration.limits);
+        let evidence = Collection::new(
+            &configuration.registry.authority,
+            &self.repository,
+            digest.clone(),
+            configuration.limits,
+        );
         self.evidence = Some(evidence);
         self.image = Some((digest, manifest));
         Ok(false)
@@ -322,19 +327,30 @@ fn parts(manifest: &Manifest) -> Parts {
     }
 }
 
+/// The values of the headers of one name, which the proxy hands over in small letters.
+fn named<'h>(headers: &'h [(String, Vec<u8>)], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    let named = headers.iter().filter(move |(other, _)| other == name);
+    named.map(|(_, value)| value.as_slice())
+}
+
 impl Context for Stream {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         if self.is_over {
             return;
         }
-        // Without headers there was no answer; to ask for one of them then would be a trap.
-        let header = |name| {
-            let value = (headers > 0).then(|| self.get_http_call_response_header_bytes(name));
-            String::from_utf8(value.flatten()?).ok()
+        // Without headers there was no answer; to ask for them then would be a trap.
+        let mut given = if headers > 0 {
+            self.get_http_call_response_headers_bytes()
+        } else {
+            Vec::new()
         };
+        let status = named(&given, ":status")
+            .next()
+            .and_then(|status| str::from_utf8(status).ok()?.parse().ok());
+        given.retain(|(name, _)| name == "link");
         let reply = Reply {
-            status: header(":status").and_then(|status| status.parse().ok()).unwrap_or(0),
-            link: header("link"),
+            status: status.unwrap_or(0),
+            links: given.into_iter().map(|(_, link)| link).collect(),
             body: if headers > 0 {
                 self.get_http_call_response_body(0, body).unwrap_or_default()
             } else {

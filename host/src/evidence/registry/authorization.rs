@@ -4,12 +4,14 @@
 use http_auth::{ChallengeRef, parse_challenges};
 use linkgate_image::Image;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, WWW_AUTHENTICATE};
-use reqwest::{RequestBuilder, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 use super::Registry;
 use super::credentials::Secret;
 use super::fault::Fault;
+use super::lead::{Reach, host};
+use super::request::{Reply, Request};
 
 /// What a request does with a repository, which tokens are given out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +76,10 @@ impl Registry {
     /// What requests about a repository carry. It is asked for once, however many wait for it.
     pub(super) async fn authorization(&self, image: &Image, operation: Operation) -> Result<Authorization, Fault> {
         let first = async {
-            let root = self.http.get(self.root(image)?);
-            let reply = self.exchange(root, image.registry(), "an answer", TOKEN_BYTES).await?;
-            self.answer(image, operation, &reply.headers).await
+            let mut root = Request::get(self, image, "", &"an answer", TOKEN_BYTES)?;
+            root.url = self.root(image)?;
+            let reply = self.send_as(&root, &Authorization::Anonymous).await?;
+            self.answer(image, operation, &reply).await
         };
         let known = self.authorizations.try_get_with(Access::new(image, operation), first);
         known.await.map_err(|fault| Fault::clone(&fault))
@@ -87,7 +90,7 @@ impl Registry {
         &self,
         image: &Image,
         operation: Operation,
-        refusal: &HeaderMap,
+        refusal: &Reply,
     ) -> Result<Authorization, Fault> {
         let authorization = self.answer(image, operation, refusal).await?;
         let access = Access::new(image, operation);
@@ -96,16 +99,17 @@ impl Registry {
     }
 
     /// The answer to a challenge; without one, nobody in particular.
-    async fn answer(&self, image: &Image, operation: Operation, headers: &HeaderMap) -> Result<Authorization, Fault> {
-        let Some(challenge) = challenge(headers) else {
+    async fn answer(&self, image: &Image, operation: Operation, reply: &Reply) -> Result<Authorization, Fault> {
+        let Some(challenge) = challenge(&reply.headers) else {
             return Ok(Authorization::Anonymous);
         };
         let secret = self.credentials.find(image).await?;
         match (challenge, secret) {
             (Challenge::Bearer { realm, service }, secret) => {
-                let realm = self.realm(image, &realm)?;
+                let (realm, client) = self.realm(image, &realm, reply)?;
                 let scope = Access::new(image, operation).scope();
-                self.token(&realm, service.as_deref(), &scope, secret).await
+                let sent = token_request(&client, &realm, service.as_deref(), &scope, secret.as_ref());
+                self.token(sent, &host(&realm), secret.is_none()).await
             }
             (Challenge::Basic, Some(Secret::Password(name, password))) => Ok(Authorization::Basic(name, password)),
             // An identity token is for token servers only.
@@ -113,56 +117,59 @@ impl Registry {
         }
     }
 
-    /// Where tokens are to be had. What is read over TLS is not answered in the clear.
-    fn realm(&self, image: &Image, realm: &str) -> Result<Url, Fault> {
-        let is_plain = self.root(image)?.scheme() == "http";
-        let url = Url::parse(realm).ok();
-        url.filter(|url| url.scheme() == "https" || is_plain && url.scheme() == "http")
-            .ok_or_else(|| Fault::Realm {
-                host: image.registry().to_owned(),
-                realm: linkgate_verifier::verdict::shown(realm),
-            })
+    /// Where tokens are to be had, and the client that asks there. What is read over TLS is not answered in the clear.
+    fn realm(&self, image: &Image, realm: &str, reply: &Reply) -> Result<(Url, Client), Fault> {
+        let url = Url::parse(realm).ok().filter(|url| {
+            let is_plain = url.scheme() == "http" && reply.url.scheme() == "http";
+            url.scheme() == "https" || is_plain
+        });
+        let url = url.ok_or_else(|| Fault::Realm {
+            host: image.registry().to_owned(),
+            realm: linkgate_verifier::verdict::shown(realm),
+        })?;
+        let led = self.led(Reach::Anyone, reply, url);
+        let (url, elsewhere) = led.map_err(|astray| Fault::astray(image.registry(), "a token", astray))?;
+        Ok((url, elsewhere.unwrap_or_else(|| self.http.clone())))
     }
 
-    async fn token(
-        &self,
-        realm: &Url,
-        service: Option<&str>,
-        scope: &str,
-        secret: Option<Secret>,
-    ) -> Result<Authorization, Fault> {
-        let anonymous = secret.is_none();
-        let host = host(realm);
-        let sent = self.token_request(realm, service, scope, secret);
-        let reply = self.exchange(sent, &host, "a token", TOKEN_BYTES).await?;
+    /// The token that a token server answers a request with. What it redirects to is not asked: the request holds secrets.
+    async fn token(&self, sent: RequestBuilder, host: &str, anonymous: bool) -> Result<Authorization, Fault> {
+        let reply = self.exchange(sent, host, "a token", TOKEN_BYTES).await?;
         if reply.status != StatusCode::OK {
-            return Err(Fault::of_status(&host, anonymous, &reply));
+            return Err(Fault::of_status(host, anonymous, &reply));
         }
         let token: Option<Token> = serde_json::from_slice(&reply.body).ok();
         let token = token.and_then(|token| token.token.or(token.access_token));
+        let host = host.to_owned();
         token.map(Authorization::Bearer).ok_or(Fault::Token { host })
     }
+}
 
-    fn token_request(&self, realm: &Url, service: Option<&str>, scope: &str, secret: Option<Secret>) -> RequestBuilder {
-        let mut asked = realm.clone();
-        if let Some(service) = service {
-            asked.query_pairs_mut().append_pair("service", service);
-        }
-        asked.query_pairs_mut().append_pair("scope", scope);
-        match secret {
-            None => self.tokens.get(asked),
-            Some(Secret::Password(name, password)) => self.tokens.get(asked).basic_auth(name, Some(password)),
-            Some(Secret::Identity(token)) => {
-                let mut form = asked.query_pairs_mut();
-                form.append_pair("grant_type", "refresh_token");
-                form.append_pair("client_id", "linkgate");
-                form.append_pair("refresh_token", &token);
-                drop(form);
-                let form = asked.query().unwrap_or_default().to_owned();
-                let sent = self.tokens.post(realm.clone());
-                sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(form)
-            }
+fn token_request(
+    client: &Client,
+    realm: &Url,
+    service: Option<&str>,
+    scope: &str,
+    secret: Option<&Secret>,
+) -> RequestBuilder {
+    let mut asked = realm.clone();
+    if let Some(service) = service {
+        asked.query_pairs_mut().append_pair("service", service);
+    }
+    asked.query_pairs_mut().append_pair("scope", scope);
+    match secret {
+        None => client.get(asked),
+        Some(Secret::Password(name, password)) => client.get(asked).basic_auth(name, Some(password)),
+        Some(Secret::Identity(token)) => {
+            let mut form = asked.query_pairs_mut();
+            form.append_pair("grant_type", "refresh_token");
+            form.append_pair("client_id", "linkgate");
+            form.append_pair("refresh_token", token);
+            drop(form);
+            let form = asked.query().unwrap_or_default().to_owned();
+            let sent = client.post(realm.clone());
+            sent.header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form)
         }
     }
 }
@@ -202,13 +209,6 @@ fn known(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
     }
 }
 
-/// A place's host, and its port if it has one of its own.
-fn host(url: &Url) -> String {
-    let name = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,13 +231,20 @@ mod tests {
         let registry = Registry::new(&options).unwrap();
         for (image, realm, taken) in [
             ("r.example/app", "https://t.example/token", true),
+            ("r.example/app", "https://r.example/token", true),
             ("r.example/app", "http://t.example/token", false),
+            ("r.example/app", "https://user@t.example/token", false),
+            ("r.example/app", "https://user@r.example/token", false),
+            ("r.example/app", "https://127.0.0.1/token", false),
+            ("r.example/app", "https://[::ffff:10.0.0.1]/token", false),
             ("plain.example/app", "http://t.example/token", true),
+            ("plain.example/app", "http://169.254.169.254/token", false),
             ("plain.example/app", "file:///etc/passwd", false),
             ("r.example/app", "token", false),
         ] {
-            let url = registry.realm(&image.parse().unwrap(), realm);
-            assert_eq!(url.is_ok(), taken, "{realm}");
+            let image: Image = image.parse().unwrap();
+            let reply = Reply::from(registry.root(&image).unwrap());
+            assert_eq!(registry.realm(&image, realm, &reply).is_ok(), taken, "{realm}");
         }
     }
 

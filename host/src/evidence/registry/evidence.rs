@@ -73,7 +73,8 @@ impl Source for RegistryEvidence {
     }
 
     fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>> {
-        Box::pin(async move { self.pieces(about).await.map_err(|fault| self.failed(&fault)) })
+        let pieces = Box::pin(self.pieces(about));
+        Box::pin(async move { pieces.await.map_err(|fault| self.failed(&fault)) })
     }
 
     fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes> {

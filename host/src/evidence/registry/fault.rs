@@ -4,10 +4,13 @@
 use std::error::Error;
 use std::io;
 
+use linkgate_image::link::LinkError;
 use linkgate_image::manifest::ManifestError;
 use linkgate_image::{Image, ManifestDigest};
 use reqwest::StatusCode;
 
+use super::address::{INSIDE, Inside};
+use super::lead::Astray;
 use super::request::Reply;
 
 /// Why a registry could not say what it has.
@@ -68,8 +71,21 @@ pub(super) enum Fault {
         tag: String,
         is: &'static str,
     },
-    #[error("`{host}` continues its list of referrers at another place than its own, which is not followed")]
-    Link { host: String },
+    #[error("`{host}` lists referrers in pages: {cause}")]
+    Pages { host: String, cause: LinkError },
+    #[error("`{host}` leads to `{to}` for {what}, which is not followed: {why}")]
+    Astray {
+        host: String,
+        what: String,
+        to: String,
+        why: &'static str,
+    },
+    #[error("`{host}` redirects {what}, and where to cannot be read")]
+    Place { host: String, what: String },
+    #[error("`{host}` is not asked, to which a registry leads: {INSIDE}")]
+    Inside { host: String },
+    #[error("`{host}` leads to `{to}`, which answered {status}")]
+    Elsewhere { host: String, to: String, status: u16 },
     #[error("`{host}` takes a blob and does not say where")]
     Location { host: String },
     #[error("`{host}` wants its credentials sent to `{realm}`, in the clear or to no place at all: they are not sent")]
@@ -91,6 +107,9 @@ impl Fault {
         if error.is_timeout() {
             return Self::Slow { host, seconds };
         }
+        if is_caused_by::<Inside>(error) {
+            return Self::Inside { host };
+        }
         let cause = innermost(error);
         if cause.contains("invalid peer certificate") {
             let cause = cause.replace("invalid peer certificate: ", "");
@@ -109,6 +128,9 @@ impl Fault {
     pub(super) fn of_status(host: &str, anonymous: bool, reply: &Reply) -> Self {
         let host = host.to_owned();
         let status = reply.status.as_u16();
+        if let Some(to) = reply.elsewhere.clone() {
+            return Self::Elsewhere { host, to, status };
+        }
         match reply.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Refused {
                 host,
@@ -125,6 +147,15 @@ impl Fault {
         }
     }
 
+    pub(super) fn astray(host: &str, what: &str, astray: Astray) -> Self {
+        Self::Astray {
+            host: host.to_owned(),
+            what: what.to_owned(),
+            to: astray.to,
+            why: astray.why,
+        }
+    }
+
     pub(super) fn many(image: &Image, most: usize, what: &'static str) -> Self {
         Self::Many {
             host: image.registry().to_owned(),
@@ -132,6 +163,11 @@ impl Fault {
             what,
         }
     }
+}
+
+/// Whether an error of that type is in a chain of errors.
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(is_caused_by::<E>)
 }
 
 /// The cause at the bottom of a chain of errors, without what the system's number is.

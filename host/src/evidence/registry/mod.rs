@@ -3,10 +3,12 @@
 //! What a registry answers is read within bounds and checked against its digest. That it has nothing is believed only
 //! where it says so in the protocol's words; everything else that is no answer is a [`SourceError`].
 
+mod address;
 mod authorization;
 mod credentials;
 mod evidence;
 mod fault;
+mod lead;
 mod options;
 mod push;
 mod referrers;
@@ -24,8 +26,8 @@ use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::limits;
 use moka::future::Cache;
 use reqwest::header::{ACCEPT, HeaderName};
-use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Method, StatusCode, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, ClientBuilder, Method, StatusCode, Url};
 
 pub use self::evidence::RegistryEvidence;
 pub use self::options::Options;
@@ -34,6 +36,7 @@ pub use self::push::{Attached, Attachment, Link};
 use self::authorization::{Access, Authorization};
 use self::credentials::Credentials;
 use self::fault::Fault;
+use self::lead::Others;
 use self::request::Request;
 use super::SourceError;
 use super::manifest::Manifest;
@@ -65,9 +68,10 @@ pub enum RegistryError {
 
 /// A client of registries that many tasks use at once.
 pub struct Registry {
+    /// The client that asks registries. It follows no redirection by itself.
     http: reqwest::Client,
-    /// The client that asks for tokens. It follows no redirections: what it sends is secret in its body, too.
-    tokens: reqwest::Client,
+    /// Those that ask whom registries lead to.
+    others: Others,
     /// Registries that are spoken with in the clear.
     plain: Vec<String>,
     seconds: u64,
@@ -81,9 +85,6 @@ const AUTHORIZATION_LIFETIME: Duration = Duration::from_secs(50);
 
 /// Repositories whose tokens are kept.
 const AUTHORIZATIONS: u64 = 10_000;
-
-/// Storage behind a registry is one redirection away, seldom two.
-const REDIRECTIONS: usize = 5;
 
 /// The host that answers for `docker.io`.
 const DOCKER_HUB: &str = "index.docker.io";
@@ -106,12 +107,13 @@ impl Registry {
     /// A client as the options have it. Nothing is sent yet.
     pub fn new(options: &Options) -> Result<Self, RegistryError> {
         let authorities = authorities(options)?;
-        let client = |policy| client(&authorities, Duration::from_secs(options.registry_timeout), policy);
-        let (http, tokens) = (client(Policy::custom(redirect))?, client(Policy::none())?);
+        let timeout = Duration::from_secs(options.registry_timeout);
+        let http = client(&authorities, timeout, |builder| builder)?;
+        let others = Others::new(&authorities, timeout, http.clone())?;
         let plain = options.plain_http.iter().map(|host| plain(host));
         Ok(Self {
             http,
-            tokens,
+            others,
             plain: plain.collect::<Result<_, _>>()?,
             seconds: options.registry_timeout,
             credentials: Credentials::new(options)?,
@@ -137,11 +139,13 @@ impl Registry {
         // Registries count manifests that are read, not those that are asked about.
         request.method = Method::HEAD;
         let reply = self.send(&request).await?;
-        let digest = reply
-            .headers
-            .get(CONTENT_DIGEST)
-            .and_then(|digest| digest.to_str().ok()?.parse().ok());
-        match (reply.status, digest) {
+        let mut said = reply.headers.get_all(CONTENT_DIGEST).iter();
+        let digest: Option<ManifestDigest> = match (said.next(), said.next()) {
+            (Some(only), None) => only.to_str().ok().and_then(|digest| digest.parse().ok()),
+            _ => None,
+        };
+        let is_it = |digest: &ManifestDigest| image.digest().is_none_or(|wanted| wanted == digest);
+        match (reply.status, digest.filter(is_it)) {
             (StatusCode::OK, Some(digest)) => Ok(Some(digest)),
             // What went wrong is told by an answer that has a body.
             _ => Ok(self.get_manifest(image).await?.map(|manifest| manifest.digest)),
@@ -173,7 +177,13 @@ impl Registry {
         };
         let what = format!("the manifest `{name}` of `{}`", image.repository());
         let request = Request::get(self, image, &format!("manifests/{name}"), &what, MANIFEST_BYTES)?;
-        Ok(request.with(ACCEPT, ACCEPTED.to_owned()))
+        let request = request.with(ACCEPT, ACCEPTED.to_owned());
+        // What a tag means only the registry says.
+        Ok(if image.digest().is_some() {
+            request.by_digest()
+        } else {
+            request
+        })
     }
 
     /// A blob of a repository, which has this digest and number of bytes.
@@ -186,7 +196,7 @@ impl Registry {
             return Err(Fault::TooLarge { host, what, most });
         }
         // A refusal is read even where it is longer than what was asked for.
-        let request = Request::get(self, image, &format!("blobs/{digest}"), &what, most.max(64 << 10))?;
+        let request = Request::get(self, image, &format!("blobs/{digest}"), &what, most.max(64 << 10))?.by_digest();
         let reply = self.send(&request).await?;
         let length = reply.body.len() as u64;
         match reply.status {
@@ -249,28 +259,20 @@ fn failed(image: &Image, fault: &Fault) -> SourceError {
     }
 }
 
-/// Redirections are followed to other hosts, where no credentials go along, and not out of TLS.
-fn redirect(attempt: Attempt<'_>) -> reqwest::redirect::Action {
-    let left_tls = attempt.previous().iter().any(|url| url.scheme() == "https") && attempt.url().scheme() != "https";
-    if left_tls {
-        attempt.error("redirected out of TLS")
-    } else if attempt.previous().len() > REDIRECTIONS {
-        attempt.error("redirected too often")
-    } else {
-        attempt.follow()
-    }
-}
-
-/// A client of HTTP that trusts these authorities (DER) besides the system's.
-fn client(authorities: &[Vec<u8>], timeout: Duration, policy: Policy) -> Result<reqwest::Client, RegistryError> {
+/// A client of HTTP that trusts these authorities (DER) besides the system's, and follows no redirection.
+fn client(
+    authorities: &[Vec<u8>],
+    timeout: Duration,
+    more: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, RegistryError> {
     let certificates: Result<Vec<_>, _> = authorities.iter().map(|der| Certificate::from_der(der)).collect();
     let built = certificates.and_then(|certificates| {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .tls_certs_merge(certificates)
-            .redirect(policy)
+            .redirect(Policy::none())
             .timeout(timeout)
-            .user_agent(concat!("linkgate/", env!("CARGO_PKG_VERSION")))
-            .build()
+            .user_agent(concat!("linkgate/", env!("CARGO_PKG_VERSION")));
+        more(builder).build()
     });
     built.map_err(|error| RegistryError::Tls(fault::innermost(&error)))
 }

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use linkgate_image::evidence::{EMPTY, IN_TOTO, STEP, TITLE, fallback_tag};
 use linkgate_image::manifest::{MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST};
 use linkgate_image::{Image, ManifestDigest};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LOCATION};
-use reqwest::{Method, StatusCode, Url};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
+use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 
-use super::authorization::{Authorization, Operation};
+use super::authorization::Operation;
 use super::fault::Fault;
+use super::lead::{Reach, location};
 use super::request::Request;
 use super::{Registry, failed};
 use crate::evidence::SourceError;
@@ -154,22 +155,15 @@ impl Registry {
     async fn push_blob(&self, repository: &Image, blob: Bytes) -> Result<(), Fault> {
         let digest = ManifestDigest::of(&blob);
         let there = self.push_request(repository, &format!("blobs/{digest}"), Method::HEAD)?;
-        if self.send(&there).await?.status == StatusCode::OK {
+        if self.send(&there.by_digest()).await?.status == StatusCode::OK {
             return Ok(());
         }
-        let place = self.upload_place(repository).await?;
         let mut request = self.push_request(repository, "blobs/uploads/", Method::PUT)?;
         request = request.with(CONTENT_TYPE, "application/octet-stream".to_owned());
         request.body = blob;
-        let is_own = place.origin() == request.url.origin();
-        request.url = place;
+        (request.url, request.elsewhere) = self.upload_place(repository).await?;
         request.url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        // Storage elsewhere is told where the blob belongs by its address, and not who sends it.
-        let reply = if is_own {
-            self.send(&request).await?
-        } else {
-            self.send_as(&request, &Authorization::Anonymous).await?
-        };
+        let reply = self.send(&request).await?;
         if reply.status.is_success() {
             Ok(())
         } else {
@@ -177,20 +171,19 @@ impl Registry {
         }
     }
 
-    /// Where a blob is to be sent.
-    async fn upload_place(&self, repository: &Image) -> Result<Url, Fault> {
+    /// Where a blob is to be sent, with the client for it if that is another host. Storage there is told where the blob
+    /// belongs by its address, and not who sends it.
+    async fn upload_place(&self, repository: &Image) -> Result<(Url, Option<Client>), Fault> {
         let request = self.push_request(repository, "blobs/uploads/", Method::POST)?;
         let reply = self.send(&request).await?;
         if reply.status != StatusCode::ACCEPTED {
             return Err(Fault::of_status(repository.registry(), reply.anonymous, &reply));
         }
-        let place = reply
-            .headers
-            .get(LOCATION)
-            .and_then(|place| reply.url.join(place.to_str().ok()?).ok());
-        place.ok_or_else(|| Fault::Location {
+        let place = location(&reply).ok_or_else(|| Fault::Location {
             host: repository.registry().to_owned(),
-        })
+        })?;
+        let led = self.led(Reach::Anyone, &reply, place);
+        led.map_err(|astray| Fault::astray(repository.registry(), "a blob that is pushed", astray))
     }
 
     /// Puts a manifest under its digest or tag. Whether the registry lists it as a referrer.

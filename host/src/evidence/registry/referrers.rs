@@ -2,21 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use linkgate_image::answer::next_page;
 use linkgate_image::evidence::{IN_TOTO, attestation_tag, fallback_tag};
+use linkgate_image::link::{Pages, Place};
 use linkgate_image::manifest::{Descriptor, MANIFEST_BYTES, OCI_INDEX};
 use linkgate_image::{Image, ManifestDigest};
-use reqwest::header::{ACCEPT, LINK};
+use reqwest::header::{ACCEPT, HeaderValue, LINK};
 use reqwest::{StatusCode, Url};
 
 use super::Registry;
 use super::fault::Fault;
+use super::lead::host;
 use super::request::{Reply, Request};
 use crate::evidence::artifact::REFERRERS;
 use crate::evidence::manifest::Manifest;
-
-/// Pages of one list of referrers.
-const PAGES: usize = 32;
 
 impl Registry {
     /// The artifacts that may be evidence about a subject, each once.
@@ -84,22 +82,24 @@ impl Registry {
         let request = Request::get(self, repository, &place, &what, MANIFEST_BYTES)?;
         let mut request = request.with(ACCEPT, OCI_INDEX.to_owned());
         request.url.query_pairs_mut().append_pair("artifactType", IN_TOTO);
+        let first = request.url.clone();
+        let mut pages = Pages::new(&first.query().map(|query| format!("?{query}")).unwrap_or_default());
         let mut found = Vec::new();
-        for page in 0..PAGES {
+        loop {
             let reply = self.send(&request).await?;
-            if page == 0 && reply.status == StatusCode::NOT_FOUND {
+            // Elsewhere, and where a page was listed, it is a page that is missing.
+            if reply.status == StatusCode::NOT_FOUND && reply.url == first {
                 return Ok(found);
             }
             found.extend(candidates(&listing(repository, &what, &reply)?));
             if found.len() > REFERRERS {
                 return Err(Fault::many(repository, REFERRERS, "referrers"));
             }
-            match next(repository, &request.url, &reply)? {
+            match next(repository, &mut pages, &reply)? {
                 Some(url) => request.url = url,
                 None => return Ok(found),
             }
         }
-        Err(Fault::many(repository, PAGES, "pages of referrers"))
     }
 }
 
@@ -135,14 +135,22 @@ fn listing(repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fa
     }
 }
 
-/// Where a list goes on (RFC 8288): in the same registry, since credentials are sent there.
-fn next(repository: &Image, from: &Url, reply: &Reply) -> Result<Option<Url>, Fault> {
-    let mut links = reply.headers.get_all(LINK).iter().filter_map(|link| link.to_str().ok());
-    let Some(target) = links.find_map(next_page) else {
-        return Ok(None);
+/// Where a list goes on, at the place where this page of it is.
+fn next(repository: &Image, pages: &mut Pages, reply: &Reply) -> Result<Option<Url>, Fault> {
+    let authority = host(&reply.url);
+    let place = Place {
+        scheme: Some(reply.url.scheme()),
+        authority: &authority,
+        path: reply.url.path(),
     };
-    let url = reply.url.join(target).ok().filter(|url| url.origin() == from.origin());
-    url.map(Some).ok_or_else(|| Fault::Link {
+    let links = reply.headers.get_all(LINK).iter().map(HeaderValue::as_bytes);
+    let next = pages.next(links, &place).map_err(|cause| Fault::Pages {
         host: repository.registry().to_owned(),
-    })
+        cause,
+    })?;
+    Ok(next.map(|query| {
+        let mut url = reply.url.clone();
+        url.set_query(query.strip_prefix('?'));
+        url
+    }))
 }

@@ -1,15 +1,19 @@
 //! Requests to a registry, and answers that are read no further than their bounds.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use linkgate_image::{Image, answer};
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use tokio::time::timeout;
 
 use super::Registry;
+use super::address::Kind;
 use super::authorization::{Authorization, Operation};
 use super::fault::Fault;
+use super::lead::{Astray, REDIRECTIONS, Reach, host, is_redirection, location};
 
 /// A request about a repository.
 #[derive(Clone, Debug)]
@@ -19,6 +23,10 @@ pub(super) struct Request<'a> {
     pub(super) operation: Operation,
     pub(super) method: Method,
     pub(super) url: Url,
+    /// The client that asks there, if that is at another host than the registry's.
+    pub(super) elsewhere: Option<Client>,
+    /// Who may answer it.
+    pub(super) reach: Reach,
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Bytes,
     /// What is asked for, in messages.
@@ -37,6 +45,10 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
     /// Whether nobody said who asked.
     pub(super) anonymous: bool,
+    /// The kind of address that the registry has.
+    pub(super) kind: Kind,
+    /// The host that it came from, if that is not the registry's: then it is no word of the registry's.
+    pub(super) elsewhere: Option<String>,
 }
 
 impl<'a> Request<'a> {
@@ -53,11 +65,20 @@ impl<'a> Request<'a> {
             operation: Operation::Pull,
             method: Method::GET,
             url: registry.url(image, place)?,
+            elsewhere: None,
+            reach: Reach::Own,
             headers: Vec::new(),
             body: Bytes::new(),
             what: what.to_string(),
             most,
         })
+    }
+
+    /// The same about what is checked by its digest, whoever sends it.
+    #[must_use]
+    pub(super) fn by_digest(mut self) -> Self {
+        self.reach = Reach::Anyone;
+        self
     }
 
     /// The same with a header.
@@ -66,6 +87,22 @@ impl<'a> Request<'a> {
         self.headers.push((name, value));
         self
     }
+
+    /// The request as a client sends it to a place, as somebody.
+    fn to(&self, client: &Client, url: &Url, authorization: &Authorization) -> RequestBuilder {
+        let mut sent = client.request(self.method.clone(), url.clone());
+        for (name, value) in &self.headers {
+            sent = sent.header(name, value);
+        }
+        if ![Method::GET, Method::HEAD].contains(&self.method) {
+            sent = sent.body(self.body.clone());
+        }
+        match authorization {
+            Authorization::Anonymous => sent,
+            Authorization::Basic(name, password) => sent.basic_auth(name, Some(password)),
+            Authorization::Bearer(token) => sent.bearer_auth(token),
+        }
+    }
 }
 
 impl Registry {
@@ -73,34 +110,70 @@ impl Registry {
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Reply, Fault> {
         let authorization = self.authorization(request.image, request.operation).await?;
         let reply = self.send_as(request, &authorization).await?;
-        if reply.status != StatusCode::UNAUTHORIZED {
+        // What others want to see is not the registry's to be shown.
+        if reply.status != StatusCode::UNAUTHORIZED || reply.elsewhere.is_some() {
             return Ok(reply);
         }
-        match self.authorize(request.image, request.operation, &reply.headers).await? {
+        match self.authorize(request.image, request.operation, &reply).await? {
             Authorization::Anonymous => Ok(reply),
             authorization => self.send_as(request, &authorization).await,
         }
     }
 
-    /// Sends a request as somebody.
+    /// Sends a request as somebody, and again where the registry leads to, as nobody at another host.
     pub(super) async fn send_as(&self, request: &Request<'_>, authorization: &Authorization) -> Result<Reply, Fault> {
-        let mut sent = self.http.request(request.method.clone(), request.url.clone());
-        for (name, value) in &request.headers {
-            sent = sent.header(name, value);
+        // On the heap: it is large, and many wait at one time.
+        let following = Box::pin(self.follow(request, authorization));
+        let followed = timeout(Duration::from_secs(self.seconds), following);
+        followed.await.unwrap_or_else(|_| {
+            Err(Fault::Slow {
+                host: request.image.registry().to_owned(),
+                seconds: self.seconds,
+            })
+        })
+    }
+
+    async fn follow(&self, request: &Request<'_>, authorization: &Authorization) -> Result<Reply, Fault> {
+        let registry = request.image.registry();
+        let astray = |astray| Fault::astray(registry, &request.what, astray);
+        let is_reading = [Method::GET, Method::HEAD].contains(&request.method);
+        let reach = if is_reading { request.reach } else { Reach::Own };
+        let (mut url, mut elsewhere, mut kind) = (request.url.clone(), request.elsewhere.clone(), None);
+        for _ in 0..=REDIRECTIONS {
+            let other = elsewhere.as_ref().map(|_| host(&url));
+            let (client, authorization) = match &elsewhere {
+                None => (&self.http, authorization),
+                Some(client) => (client, &Authorization::Anonymous),
+            };
+            let sent = request.to(client, &url, authorization);
+            let asked = other.as_deref().unwrap_or(registry);
+            let mut reply = self.exchange(sent, asked, &request.what, request.most).await?;
+            reply.anonymous = matches!(authorization, Authorization::Anonymous);
+            reply.elsewhere.clone_from(&other);
+            // That of the registry, whoever it led to.
+            reply.kind = *kind.get_or_insert_with(|| self.others.kind(&url, reply.kind));
+            if !is_redirection(&request.method, reply.status) {
+                return Ok(reply);
+            }
+            let to = location(&reply).ok_or_else(|| Fault::Place {
+                host: asked.to_owned(),
+                what: request.what.clone(),
+            })?;
+            (url, elsewhere) = self.led(reach, &reply, to).map_err(astray)?;
         }
-        if ![Method::GET, Method::HEAD].contains(&request.method) {
-            sent = sent.body(request.body.clone());
-        }
-        sent = match authorization {
-            Authorization::Anonymous => sent,
-            Authorization::Basic(name, password) => sent.basic_auth(name, Some(password)),
-            Authorization::Bearer(token) => sent.bearer_auth(token),
+        Err(astray(Astray::new(&url, "that is one redirection too many")))
+    }
+
+    /// A place that an answer names, if what is asked for there may come from it, with the client for it if that is at
+    /// another host.
+    pub(super) fn led(&self, reach: Reach, reply: &Reply, to: Url) -> Result<(Url, Option<Client>), Astray> {
+        let is_own = reply.elsewhere.is_none() && to.origin() == reply.url.origin();
+        let client = match (is_own, reach) {
+            (true, _) => Astray::of_credentials(&to).map_or(Ok(None), Err),
+            (false, Reach::Own) => Err(Astray::new(&to, "only the registry itself is asked for that")),
+            (false, Reach::Anyone) => self.others.client(reply.kind, &reply.url, &to).map(Some),
         };
-        let mut reply = self
-            .exchange(sent, request.image.registry(), &request.what, request.most)
-            .await?;
-        reply.anonymous = matches!(authorization, Authorization::Anonymous);
-        Ok(reply)
+        Ok((to, client?))
     }
 
     /// Sends what was put together, and reads the answer of a host.
@@ -118,6 +191,9 @@ impl Registry {
             most,
         };
         let mut response = sent.send().await.map_err(failed)?;
+        let kind = response
+            .remote_addr()
+            .map_or(Kind::Public, |address| Kind::of(address.ip()));
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
@@ -131,6 +207,8 @@ impl Registry {
             url: response.url().clone(),
             body: body.freeze(),
             anonymous: true,
+            kind,
+            elsewhere: None,
         })
     }
 }
@@ -141,8 +219,25 @@ impl Reply {
         answer::codes(&self.body)
     }
 
-    /// Whether a registry says that there is no such thing. A 404 by itself may come from anything on the way.
+    /// Whether a registry says that there is no such thing. A 404 by itself may come from anything on the way, and what
+    /// another host does not have the registry may have.
     pub(super) fn is_absence(&self) -> bool {
-        answer::is_unknown(self.status.as_u16(), &self.body)
+        self.elsewhere.is_none() && answer::is_unknown(self.status.as_u16(), &self.body)
+    }
+}
+
+#[cfg(test)]
+impl From<Url> for Reply {
+    /// An empty answer of a registry in the Internet.
+    fn from(url: Url) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            url,
+            body: Bytes::new(),
+            anonymous: true,
+            kind: Kind::Public,
+            elsewhere: None,
+        }
     }
 }
