@@ -506,6 +506,45 @@ def test_an_answer_that_leads_elsewhere(
     assert_sound(envoy, liar, good)
 
 
+DIGEST_HEADER, EVIL = "Docker-Content-Digest", "sha256:" + "ab" * 32
+
+
+@pytest.mark.parametrize("more", [[], [(DIGEST_HEADER, "GOOD")]])
+def test_no_manifest_at_all(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, more: list[tuple[str, str]]
+) -> None:
+    """A client that trusts the header would take nothing for the image. `HEAD` is answered without a body."""
+    envoy, good = lied_to(liar), images.good
+    liar.answers = {f"/manifests/{good.digest}": (0, (200, b"", [(name, good.digest) for name, _ in more]))}
+    assert envoy.manifest(good.repository, good.tag).status == 503
+    assert envoy.ask(f"/v2/{good.repository}/manifests/{good.tag}", "HEAD").status == 200
+    assert_sound(envoy, liar, good)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [(DIGEST_HEADER, EVIL)],
+        [(DIGEST_HEADER, "GOOD"), (DIGEST_HEADER, EVIL)],
+        [(DIGEST_HEADER, EVIL), (DIGEST_HEADER, "GOOD")],
+        [(DIGEST_HEADER, "GOOD"), (DIGEST_HEADER.lower(), "GOOD")],
+        [(DIGEST_HEADER, f"GOOD, {EVIL}")],
+        [("Content-Type", "application/vnd.oci.image.index.v1+json")],
+        [("Content-Encoding", "gzip")],
+    ],
+)
+def test_headers_that_say_two_things(
+    lied_to: Callable[..., Filter], liar: Liar, images: Pushed, method: str, more: list[tuple[str, str]]
+) -> None:
+    envoy, good = lied_to(liar), images.good
+    said = [(name, value.replace("GOOD", good.digest)) for name, value in more]
+    liar.answers = {f"/manifests/{good.digest}": (0, (200, good.manifest, said))}
+    assert envoy.ask(f"/v2/{good.repository}/manifests/{good.tag}", method).status == 503
+    liar.answers = {f"/manifests/{good.digest}": (0, (200, good.manifest, [(DIGEST_HEADER, good.digest)]))}
+    assert envoy.ask(f"/v2/{good.repository}/manifests/{good.tag}", method).status == 200
+
+
 @pytest.mark.parametrize("status", [401, 404, 500])
 def test_an_error_with_words_is_handed_on(lied_to: Callable[..., Filter], liar: Liar, images: Pushed, status: int) -> None:
     envoy, good = lied_to(liar), images.good

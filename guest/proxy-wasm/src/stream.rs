@@ -24,6 +24,7 @@ pub(crate) struct Stream {
     configuration: Option<Rc<Configuration>>,
     metrics: Metrics,
     started: Duration,
+    is_head: bool,
     repository: String,
     calls: BTreeMap<u32, Call>,
     image: Option<(ManifestDigest, Manifest)>,
@@ -35,6 +36,7 @@ pub(crate) struct Stream {
     is_over: bool,
 }
 
+const OTHER: &str = "the registry answered with something else than the manifest that was judged";
 const UNCONFIGURED: &str = "the filter is not configured, so nothing passes";
 
 struct Shared;
@@ -87,6 +89,7 @@ impl Stream {
             let message = "only images are pulled through this proxy: GET and HEAD pass";
             return Err(Denial::new(Kind::Method, message));
         }
+        self.is_head = method == "HEAD";
         let refused = |message: &str| Err(Denial::new(Kind::Refused, message));
         let wanted = self.request_header(":path").as_deref().and_then(path::parse);
         let (repository, blob, reference) = match wanted {
@@ -395,20 +398,28 @@ impl HttpContext for Stream {
         let Some(pinned) = self.pinned.as_ref().filter(|_| !self.is_over) else {
             return Action::Continue;
         };
-        let status = self.get_http_response_header_bytes(":status").unwrap_or_default();
-        let said = self.get_http_response_header_bytes("docker-content-digest");
-        let is_other = said.is_some_and(|said| said != pinned.to_string().as_bytes());
-        match status.as_slice() {
-            // Until its bytes are known to be those that were judged.
-            b"200" if !is_other && !is_end => {
-                self.is_checking = true;
-                Action::Pause
+        let headers = self.get_http_response_headers_bytes();
+        let status = named(&headers, ":status").next().unwrap_or_default();
+        let digest = pinned.to_string();
+        let is_other = named(&headers, "docker-content-digest").any(|said| said != digest.as_bytes());
+        // What it is and how it is packed decides how its bytes are read, and clients do not agree on which of two counts. The
+        // proxy makes one header of two of some names.
+        let is_twice =
+            |name| named(&headers, name).nth(1).is_some() || named(&headers, name).any(|said| said.contains(&b','));
+        let is_ambiguous = ["docker-content-digest", "content-type"].into_iter().any(is_twice);
+        let is_packed = named(&headers, "content-encoding").next().is_some();
+        match status {
+            b"200" if is_other || is_ambiguous || is_packed => self.withhold(OTHER),
+            b"200" if is_end == self.is_head => {
+                // What a `HEAD` is answered with has no bytes to check; the bytes of all else are known before they pass.
+                self.is_checking = !is_end;
+                if is_end { Action::Continue } else { Action::Pause }
             }
-            b"200" if !is_other => Action::Continue,
+            b"200" => self.withhold("the registry sent no manifest where it should, or one where it should not"),
             // An error is no manifest, and leads to none.
             [b'4' | b'5', _, _] => Action::Continue,
             // A redirect, say: what lies there was not judged, and a client that has a tag would not know.
-            _ => self.withhold("the registry answered with something else than the manifest that was judged"),
+            _ => self.withhold(OTHER),
         }
     }
 
