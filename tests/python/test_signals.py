@@ -23,6 +23,10 @@ from test_verify import as_text
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers here")
 
 
+# Later releases warn of each fork in a process with threads.
+PYTHON = [sys.executable, "-W", "ignore::DeprecationWarning"]
+
+
 class Struck(Exception):
     pass
 
@@ -56,7 +60,7 @@ def test_a_storm(core: Path, good: Request, tmp_path: Path) -> None:
     """Memory is corrupted where a handler's exception unwinds over the engine's frames, or amidst its bindings."""
     request = tmp_path / "good.json"
     request.write_text(json.dumps(as_text(good)))
-    command = [sys.executable, str(ROOT / "tests/python/storm.py"), str(core), str(request), "128", "7"]
+    command = [*PYTHON, str(ROOT / "tests/python/storm.py"), str(core), str(request), "128", "7"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert json.loads(done.stdout) == {"0": 128}, done.stderr
     assert done.stderr == ""
@@ -222,7 +226,7 @@ def test_the_end_of_a_program(core: Path, good: Request, tmp_path: Path, program
     request = tmp_path / "good.json"
     request.write_text(json.dumps(as_text(good)))
     begin = PROGRAM.format(source=str(ROOT / "policies/python/src"), core=str(core), good=str(request))
-    done = subprocess.run([sys.executable, "-c", begin + program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*PYTHON, "-c", begin + program], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == said
 
 
