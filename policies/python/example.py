@@ -23,5 +23,6 @@ verdict = linkgate.verify(
 
 print(verdict.outcome)
 for reason in verdict.answer.get("reasons", verdict.answer.get("findings", [])):
-    print(" ", reason["message"])
+    # It quotes names that whoever made the evidence chose.
+    print(" ", linkgate.one_line(reason["message"]))
 sys.exit(0 if verdict else 1)

@@ -203,6 +203,29 @@ def test_the_reply_is_true_for_an_accept_only() -> None:
             Verdict.read(text)
 
 
+def test_text_by_others_stands_on_one_line(verifier: linkgate.Verifier, good: Request) -> None:
+    """As the Rust function of that name has it (guest/image/src/line.rs)."""
+    for plain in ["", "a b", "hé", "he\u0301", "שלום", "ไทย", "日本", "😀", "a::b", "a # b#", "\\n", "'\"`<&>"]:
+        assert linkgate.one_line(plain) == plain
+    for text, shown in [
+        ("a\nb\r\tc", "a\\nb\\r\\tc"),
+        ("\x1b[31mred\x7f\x9b\0", "\\u{1b}[31mred\\u{7f}\\u{9b}\\u{0}"),
+        ("\u202e\u2066\u200f\u061c", "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),
+        ("\u2028\u2029\x85", "\\u{2028}\\u{2029}\\u{85}"),
+        ("\U000e0041\ufe0f\u3164\u034f", "\\u{e0041}\\u{fe0f}\\u{3164}\\u{34f}"),
+        ("\ue000\u0378\xa0\ud800", "\\u{e000}\\u{378}\\u{a0}\\u{d800}"),
+        ("::error::x", "\\u{3a}:error::x"),
+        ("  ::error::x", "  \\u{3a}:error::x"),
+        ("a ##[error]x", "a #\\u{23}[error]x"),
+        ("###vso[x]", "#\\u{23}\\u{23}vso[x]"),
+    ]:
+        assert linkgate.one_line(text) == shown == linkgate.one_line(shown)
+    # The name of a document, in a verdict.
+    good["documents"].append({"name": "a\n##[error]\x1b[2J.link", "content": b"{}"})
+    (warning,) = verifier.verify(good).answer["warnings"]
+    assert "\x1b" in warning["message"] and "a\\n#\\u{23}[error]\\u{1b}[2J.link" in linkgate.one_line(warning["message"])
+
+
 def test_settings_that_mean_nothing_are_errors() -> None:
     for settings in [{"memory": 0}, {"memory": 1.5}, {"memory": True}, {"deadline": 0}, {"deadline": float("inf")}]:
         with pytest.raises(ValueError):

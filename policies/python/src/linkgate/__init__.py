@@ -8,6 +8,7 @@ A verdict is true if and only if it is an accept. Nothing that is asked makes `v
 signal's handler raises passes through.
 """
 
+from linkgate.line import one_line
 from linkgate.request import Request
 from linkgate.signatures import Check, PublicKey, cryptography_check
 from linkgate.verdict import Outcome, Verdict
@@ -22,6 +23,7 @@ __all__ = [
     "Verdict",
     "Verifier",
     "cryptography_check",
+    "one_line",
     "verify",
 ]
 
