@@ -12,7 +12,7 @@ import { built, target } from "./site.mjs";
 
 const bounded = { timeout: 120_000 };
 const load = (folder) => import(pathToFileURL(join(folder, "dist/index.js")));
-const { verify, plan, verifyWithin } = await load(built);
+const { verify, plan, verifyWithin, oneLine } = await load(built);
 let good;
 let bad;
 
@@ -238,6 +238,26 @@ test("nothing is taken from a prototype", bounded, async () => {
   // A hole in a list is nothing: neither an owner's key nor a document.
   await polluted(Array.prototype, { 0: trust.signed_by[0] }, () => undecided(verify({ ...request, trust: { signed_by: new Array(1) } }), "request-malformed"));
   await polluted(Array.prototype, { 0: request.documents[0] }, () => undecided(verify({ ...request, documents: [, request.documents[1]] }), "request-malformed"));
+});
+
+test("text by others stands on one line, as guest/image/src/line.rs has it", bounded, () => {
+  for (const plain of ["", "a b", "h\u00e9", "he\u0301", "שלום", "ไทย", "日本", "😀", "a::b", "a # b#", "\\n", "'\"`<&>"]) assert.equal(oneLine(plain), plain);
+  for (const [text, shown] of [
+    ["a\nb\r\tc", "a\\nb\\r\\tc"],
+    ["\x1b[31mred\x7f\x9b\0", "\\u{1b}[31mred\\u{7f}\\u{9b}\\u{0}"],
+    ["\u202e\u2066\u200f\u061c", "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"],
+    ["\u2028\u2029\x85", "\\u{2028}\\u{2029}\\u{85}"],
+    ["\u200b\u2060\ufeff\xad", "\\u{200b}\\u{2060}\\u{feff}\\u{ad}"],
+    ["\u{e0041}\ufe0f\u3164\u034f", "\\u{e0041}\\u{fe0f}\\u{3164}\\u{34f}"],
+    ["\ue000\u0378\xa0\ud800", "\\u{e000}\\u{378}\\u{a0}\\u{d800}"],
+    ["::error::x", "\\u{3a}:error::x"],
+    ["  ::error::x", "  \\u{3a}:error::x"],
+    ["a ##[error]x", "a #\\u{23}[error]x"],
+    ["###vso[x]", "#\\u{23}\\u{23}vso[x]"],
+  ]) {
+    assert.equal(oneLine(text), shown);
+    assert.equal(oneLine(shown), shown);
+  }
 });
 
 test("objects that change while they are read are read once", bounded, () => {

@@ -178,3 +178,9 @@ export function verifyWithin(request: Request | string, options?: DeadlineOption
 
 /** Starts the worker of the next `verifyWithin` ahead of time; true once it is ready. */
 export function prepare(): Promise<boolean>;
+
+/**
+ * A text on one line, in which no character does anything to a terminal or a CI log. Messages quote names that whoever made
+ * the evidence chose.
+ */
+export function oneLine(text: string): string;

@@ -27,6 +27,7 @@ export async function verifyWithin(request, options) {
 }
 
 export { prepare } from "./deadline.js";
+export { oneLine } from "./line.js";
 
 /** Options that the object has itself: what stands on a prototype was written there by who knows whom. */
 function given(options) {
