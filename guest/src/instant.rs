@@ -5,6 +5,9 @@
 pub struct Instant(pub i64);
 
 impl Instant {
+    /// The last one that can be written: 9999-12-31T23:59:59Z.
+    pub const LAST: Self = Self(253_402_300_799);
+
     /// Reads exactly `YYYY-MM-DDTHH:MM:SSZ`, a real date and time (specification 1.0, section 4.3: ISO 8601 in UTC).
     /// Offsets, fractions, lower case and second 60 are none.
     pub fn parse(text: &str) -> Option<Self> {
@@ -123,6 +126,14 @@ mod tests {
             assert_eq!(Instant::parse(text), Some(Instant(seconds)), "{text}");
             assert_eq!(Instant(seconds).to_string(), text);
         }
+    }
+
+    #[test]
+    fn written_whatever_it_is() {
+        for seconds in [i64::MIN, -62_167_219_201, Instant::LAST.0 + 1, i64::MAX] {
+            assert!(Instant(seconds).to_string().ends_with('Z'));
+        }
+        assert_eq!(Instant::LAST.to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]

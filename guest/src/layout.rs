@@ -106,6 +106,19 @@ pub enum Notice {
     },
     /// A field that only an asserted layout may leave out.
     AbsentField(&'static str),
+    /// A step that does not say how many of its several keys must have signed: one is enough (specification 1.0, section
+    /// 4.3.1, has no default; both reference implementations take 1).
+    AbsentThreshold {
+        /// The step.
+        step: String,
+        /// How many keys may sign it.
+        keys: usize,
+    },
+}
+
+/// The sentence about [`Notice::AbsentThreshold`].
+pub fn absent_threshold(step: &str, keys: usize) -> String {
+    format!("step `{step}` has no `threshold`: any 1 of its {keys} keys is enough")
 }
 
 /// Why a payload is no layout.

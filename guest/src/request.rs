@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::canonical;
 use crate::index::Index;
+use crate::instant::Instant;
 use crate::json;
 use crate::key::{KeyError, PublicKey};
 use crate::limits::{self, Budget, Limit, Spent};
@@ -165,6 +166,9 @@ pub enum RequestError {
     /// A subject that no artifact could be compared with.
     #[error("subject {0} has no sha256, sha384 or sha512 digest of the right form")]
     Subject(usize),
+    /// A time that no clock that is set shows, or no `expires` could be compared with.
+    #[error("the time to judge at, {0} s after 1970-01-01T00:00:00Z, is before 1970 or after 9999: is the clock set?")]
+    Now(i64),
     /// More than a request may hold.
     #[error(transparent)]
     Spent(#[from] Spent),
@@ -217,6 +221,9 @@ impl Request {
         let places = Index::new(places.iter().map(String::as_str));
         if let Some(twice) = places.twice().and_then(|at| self.inspections.get(at)) {
             return Err(RequestError::DuplicateInspection(shown(&twice.name)));
+        }
+        if !(0..=Instant::LAST.0).contains(&self.now) {
+            return Err(RequestError::Now(self.now));
         }
         match self.subjects.iter().position(|subject| !subject.is_comparable()) {
             Some(at) => Err(RequestError::Subject(at)),

@@ -393,6 +393,8 @@ codes! {
     UnknownLayoutField = "unknown-layout-field",
     /// What looks like a parameter, while none is given.
     UnfilledParameter = "unfilled-parameter",
+    /// A step with several keys that does not say how many of them must sign: one is enough.
+    ThresholdAbsent = "threshold-absent",
     /// A layout that demands nothing.
     NoSteps = "no-steps",
     /// A key of the layout that can never count.
@@ -413,6 +415,7 @@ impl Code {
                 | Self::UnconstrainedArtifact
                 | Self::UnknownLayoutField
                 | Self::UnfilledParameter
+                | Self::ThresholdAbsent
                 | Self::NoSteps
                 | Self::SublayoutSharedSigner
         )
@@ -482,6 +485,20 @@ impl Finding {
         self.found = Some(shown(value));
         self
     }
+}
+
+/// What an answer says of thresholds that the layout's author may have forgotten: warnings, or, where the request is strict,
+/// findings.
+pub fn absent_thresholds(answer: &Answer) -> impl Iterator<Item = &str> {
+    let (findings, warnings) = match answer {
+        Ok(verdict) => (&verdict.findings, &verdict.warnings),
+        Err(undecided) => (&undecided.reasons, &undecided.warnings),
+    };
+    let absent = findings
+        .iter()
+        .chain(warnings)
+        .filter(|found| found.code == Code::ThresholdAbsent);
+    absent.map(|found| found.message.as_str())
 }
 
 /// As much of a value as a verdict shows.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::key::KeyError;
-use linkgate_verifier::layout::{Layout, LayoutError, Notice, Reading};
+use linkgate_verifier::layout::{Layout, LayoutError, Notice, Reading, absent_threshold};
 use linkgate_verifier::limits::Budget;
 use linkgate_verifier::link::LinkError;
 use linkgate_verifier::parameter::Parameters;
@@ -40,6 +40,13 @@ pub enum DraftError {
 pub enum Doubt {
     /// It no longer holds.
     Expired(Instant),
+    /// A step that does not say how many of its keys must sign.
+    AbsentThreshold {
+        /// The step.
+        step: String,
+        /// How many may.
+        keys: usize,
+    },
     /// Too few keys for a step's threshold.
     Threshold {
         /// The step.
@@ -88,6 +95,7 @@ impl fmt::Display for Doubt {
                 formatter,
                 "the layout expired at {expires}: sign one with a later `expires`"
             ),
+            Self::AbsentThreshold { step, keys } => formatter.write_str(&absent_threshold(step, *keys)),
             Self::Threshold {
                 step,
                 threshold,
@@ -161,6 +169,7 @@ fn notice(notice: &Notice) -> Option<Doubt> {
     match notice.clone() {
         Notice::UnusableKey { label, reason } => Some(Doubt::UnusableKey { label, reason }),
         Notice::UnknownField { within, field } => Some(Doubt::UnknownField { within, field }),
+        Notice::AbsentThreshold { step, keys } => Some(Doubt::AbsentThreshold { step, keys }),
         // Parameters are filled in when it is verified.
         Notice::UnfilledParameter { .. } | Notice::AbsentField(_) => None,
     }
@@ -267,6 +276,23 @@ mod tests {
             threshold[0].contains("has the threshold 2, and only 1"),
             "{threshold:?}"
         );
+        let second = "c93a5fa1a1d3a1c9c8d55a4ba6a0c1e8e2a5a3a4bd0e8d3f8dc8a35f2c1bd0aa";
+        for misspelt in ["", "treshold"] {
+            let absent = said(|layout| {
+                let carol = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+                layout["keys"][second] = json!({"keyid": second, "keytype": "ed25519", "scheme": "ed25519",
+                    "keyval": {"public": carol}});
+                let step = layout["steps"][0].as_object_mut().unwrap();
+                step["pubkeys"].as_array_mut().unwrap().push(second.into());
+                let threshold = step.remove("threshold").unwrap();
+                if !misspelt.is_empty() {
+                    step.insert(misspelt.to_owned(), threshold);
+                }
+            });
+            let wanted = "step `build` has no `threshold`: any 1 of its 2 keys is enough";
+            assert!(absent.iter().any(|said| said == wanted), "{absent:?}");
+        }
+        assert!(said(|layout| drop(layout["steps"][0].as_object_mut().unwrap().remove("threshold"))).is_empty());
         let unknown = said(|layout| layout["steps"][0]["pubkeys"] = json!(["bob"]));
         assert!(unknown[0].contains("names the key `bob`"), "{unknown:?}");
         assert!(unknown[1].contains("and only 0"), "{unknown:?}");

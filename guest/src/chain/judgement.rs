@@ -4,7 +4,7 @@ use super::Standing;
 use crate::artifact::Artifacts;
 use crate::evidence::{Evidence, place};
 use crate::instant::Instant;
-use crate::layout::{Layout, Notice};
+use crate::layout::{Layout, Notice, absent_threshold};
 use crate::limits::Spent;
 use crate::link::Link;
 use crate::prelude::*;
@@ -119,6 +119,12 @@ pub(super) fn notices(judgement: &mut Judgement<'_>, layout: &Layout, standing: 
                     "`{{{name}}}` in `{within}` looks like a parameter, and no parameters are given: it stands for itself"
                 ),
                 name.clone(),
+            ),
+            Notice::AbsentThreshold { step, keys } => (
+                Code::ThresholdAbsent,
+                Some(step.as_str()),
+                absent_threshold(step, *keys),
+                keys.to_string(),
             ),
             Notice::AbsentField(field) => (
                 Code::LayoutFieldAbsent,

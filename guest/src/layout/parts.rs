@@ -18,7 +18,8 @@ use crate::verdict::shown;
 /// A step before its keys are resolved.
 struct RawStep {
     name: String,
-    threshold: u64,
+    /// None if it is not said.
+    threshold: Option<u64>,
     pubkeys: Vec<String>,
     materials: Vec<Rule>,
     products: Vec<Rule>,
@@ -156,7 +157,7 @@ impl<'p> Parts<'p> {
         self.listed += pubkeys.len();
         within_limit(self.listed, Limit::Keys)?;
         Ok(RawStep {
-            threshold: threshold.map_or(Ok(1), |text| parse_threshold(&name, &text))?,
+            threshold: threshold.map(|text| parse_threshold(&name, &text)).transpose()?,
             pubkeys,
             materials: self.rules(&name, "expected_materials", &materials)?,
             products: self.rules(&name, "expected_products", &products)?,
@@ -320,7 +321,10 @@ impl<'p> Parts<'p> {
         let keys = authorisable(keys, self.reading.asserted.unwrap_or_default());
         let mut keys = Keys::new(&keys);
         Ok(Layout {
-            steps: steps.into_iter().map(|step| step.resolve(&mut keys)).collect(),
+            steps: steps
+                .into_iter()
+                .map(|step| step.resolve(&mut keys, &mut self.notices))
+                .collect(),
             inspections,
             expires: self.expires,
             unsupported: self.unsupported,
@@ -347,11 +351,17 @@ impl<'p> Parts<'p> {
 }
 
 impl RawStep {
-    fn resolve(self, keys: &mut Keys<'_>) -> Step {
+    fn resolve(self, keys: &mut Keys<'_>, notices: &mut Vec<Notice>) -> Step {
         let (authorised, unknown) = keys.of_step(&self.pubkeys);
+        if self.threshold.is_none() && authorised.len() > 1 {
+            notices.push(Notice::AbsentThreshold {
+                step: self.name.clone(),
+                keys: authorised.len(),
+            });
+        }
         Step {
             name: self.name,
-            threshold: self.threshold,
+            threshold: self.threshold.unwrap_or(1),
             authorised,
             unknown,
             materials: self.materials,

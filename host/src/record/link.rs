@@ -72,12 +72,21 @@ pub struct Times {
     pub finished: Instant,
 }
 
-/// The time now by this machine's clock.
+/// The time now by this machine's clock. At one before 1970 the verifier judges nothing.
 pub fn now() -> Instant {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs());
-    Instant(i64::try_from(seconds).unwrap_or(i64::MAX))
+    instant(SystemTime::now())
+}
+
+fn instant(time: SystemTime) -> Instant {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => Instant(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)),
+        Err(before) => {
+            let before = before.duration();
+            // A part of a second is one, so that no time before 1970 is 1970.
+            let seconds = before.as_secs().saturating_add(u64::from(before.subsec_nanos() > 0));
+            Instant(-i64::try_from(seconds).unwrap_or(i64::MAX))
+        }
+    }
 }
 
 /// The payload of a link.
@@ -148,7 +157,21 @@ pub fn environment(times: Times) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn no_time_before_1970_is_1970() {
+        for (before, seconds) in [(0, 0), (1, -1), (1_000, -1), (1_001, -2)] {
+            assert_eq!(
+                instant(UNIX_EPOCH - Duration::from_millis(before)),
+                Instant(seconds),
+                "{before} ms"
+            );
+        }
+        assert_eq!(instant(UNIX_EPOCH + Duration::from_millis(1_999)), Instant(1));
+    }
 
     #[test]
     fn step_names() {

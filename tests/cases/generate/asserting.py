@@ -99,7 +99,9 @@ def requests(c: Corpus) -> None:
         c.add(f"request/{fault}", "A request that is not of the one form is undecided.", value, "undecided", "request-malformed")
     minimal = changed(good, documents=...)
     c.add("request/only-what-is-needed", "All but layout, trust and now may be absent.", minimal, "reject", "threshold-not-met")
-    c.add("request/now-in-the-far-future", "Time is an argument of 64 bits.", changed(good, now=253402300800), "reject", "layout-expired")
+    c.add("request/now-at-the-end-of-the-calendar", "Time is an argument: the last second that can be written.", changed(good, now=253402300799), "reject", "layout-expired")
+    for fault, now in {"in-the-far-future": 253402300800, "as-far-as-numbers-reach": 2**63 - 1, "before-1970": -1, "as-early-as-numbers-reach": -(2**63)}.items():
+        c.add(f"request/now-{fault}", "Time is an argument, and one that no clock shows which is set is none.", changed(good, now=now), "undecided", "request-malformed")
 
 
 def add(c: Corpus) -> None:

@@ -798,6 +798,22 @@ def layouts(c: Corpus) -> None:
         "threshold-not-met",
         adversarial=7,
     )
+    two = [ALICE, BOB]
+    absent = ["threshold-absent"]
+
+    def of_two(pubkeys=two, **extra):
+        return with_layout(metablock(layout([step("build", pubkeys, **extra)], two), OWNER), **strictly)
+
+    for strictly, kind in (({}, "layout"), ({"options": {"strict": True}}, "strict")):
+        about = "Rule 5: a missing threshold is 1, and that any one of several keys is enough is told" if not strictly else "Rule 23: strict rejects it"
+        verdict = (["accept"], {"warnings": absent}) if not strictly else (["reject", "threshold-absent"], {})
+        c.add(f"{kind}/threshold-missing-for-two-keys", f"{about}.", of_two(threshold=...), *verdict[0], adversarial=7, **verdict[1])
+        misspelt = metablock({**layout([{**step("build", two, threshold=...), "treshold": 2}], two)}, OWNER)
+        warned = {"warnings": ["unknown-layout-field", *absent]} if not strictly else {}
+        code = ["accept"] if not strictly else ["reject", "unknown-layout-field"]
+        c.add(f"{kind}/threshold-misspelt", f"{about}: also where another field is beside it.", with_layout(misspelt, **strictly), *code, adversarial=7, **warned)
+        c.add(f"{kind}/threshold-1-of-two-keys", "Rule 5: a threshold of 1 that is said is meant.", of_two(threshold=1), "accept", adversarial=7)
+        c.add(f"{kind}/threshold-missing-for-one-key-twice", "Rules 5 and 8: one key under two names is one key.", of_two([ALICE, ALICE.keyid.upper()], threshold=...), "accept", adversarial=7)
     c.add(
         "layout/threshold-beyond-64-bits",
         "Rule 5: a threshold is an integer of any size: one that nobody can meet is not met.",
