@@ -197,6 +197,53 @@ def test_what_cannot_be_meant_changes_nothing(
     reloading.settles(good, 403)
 
 
+def expired(chain: Chain) -> dict[str, Any]:
+    """The layout, which held until some years ago."""
+    path = chain.supply.layout("expired.layout", steps=chain.steps(), expires="2020-01-01T00:00:00Z")
+    layout = json.loads(path.read_text())
+    path.unlink()
+    return {"layout": layout}
+
+
+def test_an_expired_layout_ends_no_proxy(
+    reloading: Reloading, start: Callable[..., Reloading], before: Callable[..., Filter], images: Pushed
+) -> None:
+    """An Envoy that runs takes it, one that starts with it starts, in a file of its own and in the bootstrap. What it governs is
+    refused, with the reason, and counted; the rest of the proxy goes on, and the next configuration holds."""
+    good = images.good
+    reloading.change()
+    reloading.settles(good, 200)
+    reloading.change(**expired(images.chain))
+    new = start(**expired(images.chain))
+    for running in (reloading, new):
+        counted = running.envoy.stats().get("rejected", 0)
+        assert "the layout expired at 2020-01-01T00:00:00Z" in running.settles(good, 403).error
+        assert running.envoy.stats()["rejected"] >= counted + 10
+        assert running.envoy.ask("/v2/").status == 200
+        assert "every pull is refused: the layout expired at 2020-01-01T00:00:00Z" in running.envoy.engine.log
+        running.change()
+        assert running.settles(good, 200).body == good.manifest
+    in_bootstrap = before(**expired(images.chain))
+    refused = in_bootstrap.manifest(good.repository, good.tag)
+    assert refused.status == 403 and "the layout expired at" in refused.error
+
+
+def test_a_forgotten_threshold_is_told(reloading: Reloading, images: Pushed) -> None:
+    chain = images.chain
+    steps = chain.steps()
+    steps[-1]["pubkeys"].append(chain.keys.keyid("stranger"))
+    steps[-1].pop("threshold")
+    path = chain.supply.layout("forgotten.layout", steps=steps, keys=("builder", "packager", "stranger"))
+    changes = {"layout": json.loads(path.read_text())}
+    path.unlink()
+    reloading.change(**changes)
+    reloading.settles(images.good, 200)
+    said = "step `package` has no `threshold`: any 1 of its 2 keys is enough"
+    assert said in reloading.envoy.engine.log
+    reloading.change(strict=True, **changes)
+    assert said in reloading.settles(images.good, 403).error
+
+
 @pytest.mark.parametrize("text", [None, "resources: []\n"])
 def test_without_a_configuration_nothing_passes(start: Callable[..., Reloading], images: Pushed, text: str | None) -> None:
     """Envoy runs where what it finds at its start cannot be used, and lets no request through."""

@@ -192,6 +192,19 @@ test('settings that cannot be meant are refused, and why', async () => {
   assert.equal(advice.valid, true, advice.message);
   assert.match(advice.message, /policy `web` refuses everything: .*expired/);
   assert.match(advice.message, /does not say by `subject`/);
+  // In 1970 nothing else had: that is no other kind of mistake.
+  const ancient = await policy.validateSettings(changed({ layout: layout({}, 0) }));
+  assert.equal(ancient.valid, true, ancient.message);
+  assert.match(ancient.message, /policy `web` refuses everything: .*expired at 1970-01-01T00:00:00Z/);
+  const mallory = Object.keys(stranger)[0];
+  const [step] = JSON.parse(layout()).signed.steps;
+  const { threshold, ...forgotten } = { ...step, pubkeys: [...step.pubkeys, mallory] };
+  assert.equal(threshold, 1);
+  for (const strict of [false, true]) {
+    const told = await policy.validateSettings(changed({ layout: layout({ keys: { ...bob, ...stranger }, steps: [forgotten] }), strict }));
+    assert.equal(told.valid, true, told.message);
+    assert.match(told.message, /policy `web`: step `build` has no `threshold`: any 1 of its 2 keys is enough/);
+  }
   for (const set of [null, {}, { policies: [] }, changed({ imagess: [] })]) {
     await refused(review(pod(good)), set, /^linkgate: the settings cannot be used/, 503);
   }

@@ -8,7 +8,7 @@ use linkgate_verifier::instant::Instant;
 use linkgate_verifier::json;
 use linkgate_verifier::request::{self, Content, Document, Key, Options, Request, Trust};
 use linkgate_verifier::signature::Pure;
-use linkgate_verifier::verdict::{Decision, Undecided};
+use linkgate_verifier::verdict::{self, Code, Decision, Undecided};
 use linkgate_verifier::verify;
 use serde::{Deserialize, Deserializer, de};
 
@@ -112,9 +112,14 @@ impl Settings {
     pub(crate) fn check(&self, now: Option<i64>) -> Result<Vec<String>, String> {
         let mut advice = Vec::new();
         for policy in &self.policies {
-            policy
+            let thresholds = policy
                 .check()
                 .map_err(|why| format!("policy `{}`: {why}", policy.name))?;
+            advice.extend(
+                thresholds
+                    .iter()
+                    .map(|said| format!("policy `{}`: {said}", policy.name)),
+            );
             if let Some(why) = now.and_then(|now| policy.refuses_all(now)) {
                 advice.push(format!("policy `{}` refuses everything: {why}", policy.name));
             }
@@ -161,11 +166,15 @@ impl Policy {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
-        // At the epoch nothing has expired.
-        let planned = verify::plan(&self.request(Vec::new(), 0), &mut Pure);
-        let requirements =
-            planned.map_err(|undecided| format!("the layout cannot be used: {}", reasons(&undecided)))?;
+    /// What is to be said of steps that have no threshold, or why it cannot be used at any time.
+    fn check(&self) -> Result<Vec<String>, String> {
+        let request = self.request(Vec::new(), 0);
+        let requirements = match verify::plan(&request, &mut Pure) {
+            Ok(requirements) => requirements,
+            // In 1970 already: it refuses, and says why.
+            Err(undecided) if undecided.code == Code::LayoutExpired => return Ok(Vec::new()),
+            Err(undecided) => return Err(format!("the layout cannot be used: {}", reasons(&undecided))),
+        };
         if let Some(inspection) = requirements.inspections.first() {
             return Err(format!(
                 "the layout has the inspection `{}`, and Kubewarden runs no commands: make it a step",
@@ -176,7 +185,8 @@ impl Policy {
         if let Some(other) = self.subject_steps.iter().find(|name| !is_step(name)) {
             return Err(format!("the subject step `{other}` is no step of the layout"));
         }
-        Ok(())
+        let answer = verify::verify(&request, &mut Pure);
+        Ok(verdict::absent_thresholds(&answer).map(str::to_owned).collect())
     }
 
     /// Why its chain holds for no image at all.

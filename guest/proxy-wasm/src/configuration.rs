@@ -8,7 +8,7 @@ use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::json;
 use linkgate_verifier::request::{Content, Key, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::signature::Pure;
-use linkgate_verifier::verdict::Code;
+use linkgate_verifier::verdict::{self, Code};
 use linkgate_verifier::verify;
 use serde::{Deserialize, Deserializer, de};
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,8 @@ pub struct Configuration {
     pub limits: Limits,
     /// The names that the layout has for an image; any if there is none.
     pub subject: Vec<String>,
+    /// What an operator should know of it.
+    pub advice: Vec<String>,
     /// SHA-256 of the text of the configuration: what was decided by another one is another's decision.
     pub fingerprint: [u8; 32],
     governed: Vec<Pattern>,
@@ -144,7 +146,8 @@ fn some_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 }
 
 impl Configuration {
-    /// Reads the plugin's configuration, and tries its layout and keys. `now` is in seconds since 1970.
+    /// Reads the plugin's configuration, and tries its layout and keys. `now`, in seconds since 1970, is for advice only:
+    /// whatever depends on the time is judged at each pull, for a proxy that starts at another time must not end for it.
     pub fn read(text: &[u8], now: i64) -> Result<Self, String> {
         let form = |error: &dyn Display| format!("not of the documented form: {error}");
         let written: Written = serde_json::from_slice(text).map_err(|error| form(&error))?;
@@ -169,12 +172,13 @@ impl Configuration {
             (owners, functionaries) if owners.is_empty() && !functionaries.is_empty() => Trust::Asserted(functionaries),
             _ => return Err("either `owners` or `functionaries` must be given: whose word is taken?".to_owned()),
         };
-        let read = Self {
+        let mut read = Self {
             registry,
             ungoverned: written.ungoverned,
             cache: written.cache,
             limits,
             subject: written.subject,
+            advice: Vec::new(),
             fingerprint: Sha256::digest(text).into(),
             governed: governed?,
             layout: layout(written.layout)?,
@@ -186,7 +190,7 @@ impl Configuration {
                 summary_link: false,
             },
         };
-        read.tried(now)?;
+        read.advice = read.tried(now)?;
         Ok(read)
     }
 
@@ -229,23 +233,33 @@ impl Configuration {
         }
     }
 
-    /// A layout that could never accept anything is an error now, and not at the first pull. One that expired rejects.
-    fn tried(&self, now: i64) -> Result<(), String> {
-        let request = self.request("registry.example/app", &ManifestDigest::of(b""), Vec::new(), now);
-        let plan = verify::plan(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
-        if let Some(inspection) = plan.inspections.first() {
-            return Err(format!(
-                "`layout`: it has the inspection `{}`, and a proxy runs no commands",
-                inspection.name
-            ));
+    /// A layout that could accept nothing at any time is an error now, and not at the first pull. What may be otherwise at
+    /// another time, or was not meant, is told.
+    fn tried(&self, now: i64) -> Result<Vec<String>, String> {
+        let request = |now| self.request("registry.example/app", &ManifestDigest::of(b""), Vec::new(), now);
+        let mut advice = Vec::new();
+        match verify::plan(&request(0), &mut Pure) {
+            Ok(plan) => {
+                if let Some(inspection) = plan.inspections.first() {
+                    return Err(format!(
+                        "`layout`: it has the inspection `{}`, and a proxy runs no commands",
+                        inspection.name
+                    ));
+                }
+                let answer = verify::verify(&request(0), &mut Pure);
+                advice.extend(verdict::absent_thresholds(&answer).map(str::to_owned));
+            }
+            // In 1970 already.
+            Err(undecided) if undecided.code == Code::LayoutExpired => {}
+            Err(undecided) => return Err(format!("`layout`: {}", undecided.message)),
         }
-        let verdict =
-            verify::verify(&request, &mut Pure).map_err(|undecided| format!("`layout`: {}", undecided.message))?;
-        let is_broken = |code: Code| matches!(code, Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid);
-        match verdict.findings.iter().find(|finding| is_broken(finding.code)) {
-            Some(finding) => Err(format!("`layout`: {}", finding.message)),
-            None => Ok(()),
-        }
+        let judged = verify::plan(&request(now), &mut Pure);
+        advice.extend(
+            judged
+                .err()
+                .map(|undecided| format!("every pull is refused: {}", undecided.message)),
+        );
+        Ok(advice)
     }
 }
 
@@ -299,6 +313,46 @@ pub(crate) mod tests {
 
     pub(crate) fn read(written: &Value) -> Result<Configuration, String> {
         Configuration::read(written.to_string().as_bytes(), 1_790_000_000)
+    }
+
+    #[test]
+    fn what_depends_on_the_time_is_told_and_no_error() {
+        let mut changed = written();
+        assert!(read(&changed).unwrap().advice.is_empty());
+        for expires in ["2020-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1900-01-01T00:00:00Z"] {
+            changed["layout"]["expires"] = json!(expires);
+            let advice = read(&changed).unwrap().advice;
+            assert!(
+                advice[0].starts_with("every pull is refused: the layout expired at "),
+                "{advice:?}"
+            );
+        }
+        let text = written().to_string();
+        for now in [-1, i64::MIN, i64::MAX] {
+            let advice = Configuration::read(text.as_bytes(), now).unwrap().advice;
+            assert!(advice[0].contains("is the clock set?"), "{advice:?}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_threshold_is_told() {
+        let carol = json!({"keytype": "ed25519", "scheme": "ed25519",
+            "keyval": {"public": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"}});
+        let mut changed = written();
+        changed["functionaries"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"label": "carol", "key": carol}));
+        changed["layout"]["steps"][0]["pubkeys"] = json!(["bob", "carol"]);
+        for strict in [false, true] {
+            changed["strict"] = json!(strict);
+            assert_eq!(
+                read(&changed).unwrap().advice,
+                ["step `build` has no `threshold`: any 1 of its 2 keys is enough"]
+            );
+        }
+        changed["layout"]["steps"][0]["threshold"] = json!(1);
+        assert!(read(&changed).unwrap().advice.is_empty());
     }
 
     #[test]

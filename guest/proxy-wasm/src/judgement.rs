@@ -24,6 +24,15 @@ pub struct Judgement {
 /// The time, since 1970.
 pub type Clock<'c> = &'c dyn Fn() -> Duration;
 
+/// The seconds of a time since 1970. The proxy's clock is a signed number, which is handed over as if it had no sign: one
+/// before 1970 comes out as a time after 2262, and is told as what it is, so that the verifier judges nothing at it.
+pub fn seconds(time: Duration) -> i64 {
+    match i64::try_from(time.as_nanos()) {
+        Ok(nanoseconds) => nanoseconds / 1_000_000_000,
+        Err(_) => -1,
+    }
+}
+
 /// Leaves signatures to the verifier until its time is over: whoever can write to the registry can attach what takes half a
 /// minute to check, and the proxy's thread waits meanwhile.
 struct Until<'c> {
@@ -61,7 +70,7 @@ pub fn judge(
         end: began.saturating_add(Duration::from_millis(milliseconds.into())),
         milliseconds,
     };
-    let now = i64::try_from(began.as_secs()).unwrap_or(i64::MAX);
+    let now = seconds(began);
     let request = Request {
         documents,
         ..configuration.request(image, digest, Vec::new(), now)
@@ -198,6 +207,20 @@ mod tests {
         if let Ok(empty) = read(&changed) {
             assert!(ask(&empty, Vec::new()).is_err());
         }
+    }
+
+    #[test]
+    fn a_clock_before_1970_is_undecided() {
+        let before = Duration::from_nanos((-1_i64).cast_unsigned());
+        let configuration = read(&written()).unwrap();
+        let digest = ManifestDigest::of(b"image");
+        let asked = judge(&configuration, "r.example/web/app", &digest, &[], Vec::new(), &|| {
+            before
+        });
+        let denial = asked.result.unwrap_err();
+        assert_eq!(denial.kind, Kind::Undecided, "{denial:?}");
+        assert!(denial.message.contains("is the clock set?"), "{denial:?}");
+        assert_eq!(seconds(Duration::from_millis(1_999)), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::configuration::Configuration;
+use crate::judgement::seconds;
 use crate::measure::Metrics;
 use crate::stream::Stream;
 
@@ -22,10 +23,12 @@ impl Context for Plugin {}
 impl RootContext for Plugin {
     fn on_configure(&mut self, _: usize) -> bool {
         let text = self.get_plugin_configuration().unwrap_or_default();
-        let now = self.get_current_time().duration_since(UNIX_EPOCH);
-        let now = now.map_or(i64::MAX, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        let now = self.get_current_time().duration_since(UNIX_EPOCH).map_or(-1, seconds);
         match Configuration::read(&text, now) {
             Ok(configuration) => {
+                for advice in &configuration.advice {
+                    let _ = hostcalls::log(LogLevel::Warn, &format!("linkgate: {advice}"));
+                }
                 self.configured = Some((Rc::new(configuration), Metrics::define()));
                 true
             }

@@ -14,7 +14,7 @@ use proxy_wasm::types::Action;
 use crate::collection::{self, Call, Collection, Reply};
 use crate::configuration::{Configuration, Ungoverned};
 use crate::denial::{Denial, Kind};
-use crate::judgement::judge;
+use crate::judgement::{judge, seconds};
 use crate::measure::{Metrics, count, record};
 use crate::memory::{About, Fact, Memory, PARTS, Parts, Store};
 
@@ -71,7 +71,7 @@ impl Stream {
     }
 
     fn now(&self) -> i64 {
-        i64::try_from(self.clock().as_secs()).unwrap_or(i64::MAX)
+        seconds(self.clock())
     }
 
     fn configuration(&self) -> Result<Rc<Configuration>, Denial> {
