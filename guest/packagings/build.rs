@@ -2,6 +2,7 @@
 //! component.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         println!("cargo::rerun-if-changed={}", guest.join(input).display());
     }
+    println!("cargo::rerun-if-env-changed=CARGO_HOME");
     require_target()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let small: &[&str] = &["--config", SMALL];
@@ -75,7 +77,7 @@ fn build(guest: &Path, out: &Path, package: &str, options: &[&str], file: &str) 
         .current_dir(guest)
         // What was meant for the host's architecture is not meant for this one.
         .env_remove("RUSTFLAGS")
-        .env("CARGO_ENCODED_RUSTFLAGS", LINKER_FLAGS.join("\x1f"))
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()?)
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         // Nor is a folder of intermediate files that the outer build has locked.
         .env_remove("CARGO_BUILD_BUILD_DIR")
@@ -87,6 +89,22 @@ fn build(guest: &Path, out: &Path, package: &str, options: &[&str], file: &str) 
     let module = target.join(format!("{TARGET}/wasm/{}.wasm", package.replace('-', "_")));
     fs::copy(&module, out.join(file)).map_err(|error| format!("cannot copy {}: {error}", module.display()))?;
     Ok(())
+}
+
+/// Panics name the files of dependencies: by a path that is the same wherever Cargo keeps them, so that equal sources give equal
+/// bytes, which do not tell whose machine made them. The project's own are relative already.
+fn flags() -> Result<OsString, Box<dyn Error>> {
+    let cargo = match env::var_os("CARGO_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => env::home_dir()
+            .ok_or("there is no home folder, and no CARGO_HOME")?
+            .join(".cargo"),
+    };
+    let mut flags = OsString::from(LINKER_FLAGS.join("\x1f"));
+    flags.push("\x1f--remap-path-prefix=");
+    flags.push(cargo.join("registry/src"));
+    flags.push("=registry");
+    Ok(flags)
 }
 
 /// A missing target shows as hundreds of errors about `core`; better one sentence.

@@ -1,5 +1,6 @@
 //! The packagings as other people's hosts get them: the component's imports and bounds, and sizes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use linkgate::runtime::{Arithmetic, Bounds, COMPONENT, Verifier};
@@ -36,6 +37,26 @@ fn core_modules_are_such_and_small() {
     ] {
         assert_eq!(module.get(..8), Some(b"\0asm\x01\0\0\0".as_slice()), "{name}");
         assert!(module.len() <= most, "{name}: {} bytes", module.len());
+    }
+}
+
+#[test]
+fn they_do_not_tell_where_they_were_built() {
+    let home = std::env::home_dir().expect("a home folder");
+    let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), Into::into);
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let folders = [cargo, here.canonicalize().expect("the project's folder")];
+    for (module, name) in [
+        (COMPONENT, "component"),
+        (CORE_MODULE, "core"),
+        (KUBEWARDEN_POLICY, "kubewarden"),
+        (ENVOY_FILTER, "proxy-wasm"),
+    ] {
+        for folder in &folders {
+            let folder = folder.to_str().expect("a folder's name in UTF-8").as_bytes();
+            let found = module.windows(folder.len()).any(|bytes| bytes == folder);
+            assert!(!found, "{name} names {}", String::from_utf8_lossy(folder));
+        }
     }
 }
 
