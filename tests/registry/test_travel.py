@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
 import threading
+import time
 from typing import Any
 
 import pytest
-from conftest import DSSE, IN_TOTO, INDEX, MANIFEST, Registry, Workspace, digest_of, run
+from conftest import DSSE, IN_TOTO, INDEX, MANIFEST, UNKNOWN, Registry, Workspace, digest_of, run
 
 
 def options(registry: Registry) -> tuple[str, str]:
@@ -213,6 +216,60 @@ def test_writers_at_the_same_time(any_registry: Registry, workspace: Workspace) 
     # after others have looked whether theirs is there: they may try once more. Who never looks would lose that, too.
     wanted = sorted(workspace.links().values())
     assert attach_all("out") == wanted or attach_all("more") == wanted
+
+
+class Slow:
+    """A registry that lists no referrers, and takes its time for each answer: what is written counts in the middle of it."""
+
+    def __init__(self, make_stub, manifest: bytes, seconds: float) -> None:
+        self.stored = {"manifests/1": manifest, f"manifests/{digest_of(manifest)}": manifest}
+        self.seconds = seconds
+        self.stub = make_stub({"*": self.answer, "/v2/": (200, {}, b"")})
+        self.index = f"manifests/{digest_of(manifest).replace(':', '-')}"
+
+    def answer(self, request, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        name = request.path.removeprefix("/v2/app/")
+        time.sleep(self.seconds * random.uniform(0.2, 0.5))
+        found = self.stored.get(name)
+        if request.command == "PUT":
+            self.stored[name] = body
+        time.sleep(self.seconds * random.uniform(0.2, 0.5))
+        if request.command == "PUT":
+            return 201, {}, b""
+        if name.startswith("blobs/"):
+            return 200, {}, b""
+        return (200, {}, found) if found else UNKNOWN
+
+    def listed(self) -> set[str]:
+        return {listed["digest"] for listed in json.loads(self.stored.get(self.index, b'{"manifests":[]}'))["manifests"]}
+
+
+def test_no_writer_is_lost_without_a_word(workspace: Workspace, make_stub) -> None:
+    """Each one that says that its links are listed is right, however slow the registry is, and whoever else writes."""
+    config = {"mediaType": "x", "digest": digest_of(b"{}"), "size": 2}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []}).encode()
+    slow = Slow(make_stub, manifest, 0.6)
+    link = next(path for path in (workspace.folder / "links").glob("build.*.link")).read_text()
+    done: list[subprocess.CompletedProcess] = []
+
+    def attach(number: int) -> None:
+        path = workspace.folder / f"{number}.link"
+        # Another file with the same link in it.
+        path.write_text(link + " " * number)
+        host = slow.stub.host
+        done.append(workspace.linkgate("attach", f"{host}/app:1", path, "--plain-http", host, code=None))
+
+    threads = [threading.Thread(target=attach, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+        # They meet while others wait for answers.
+        time.sleep(0.15)
+    for thread in threads:
+        thread.join()
+    well = [each.stdout.strip().rpartition("@")[2] for each in done if each.returncode == 0]
+    assert set(well) <= slow.listed(), (len(set(well) - slow.listed()), len(done))
+    assert len(well) >= len(done) // 2
+    assert all("others write it at the same time" in each.stderr for each in done if each.returncode)
 
 
 def test_a_repository_of_its_own(any_registry: Registry, workspace: Workspace) -> None:

@@ -1,7 +1,7 @@
 //! Links that are being attached to an image: an artifact that names it as its subject.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use linkgate_image::evidence::{EMPTY, IN_TOTO, STEP, TITLE, fallback_tag};
@@ -61,9 +61,18 @@ const CONFIG: &[u8] = b"{}";
 /// Where a registry says that it lists a manifest among the referrers of its subject.
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
-/// How often a list under a tag is written again when others write it, too, and how long they are given.
-const ATTEMPTS: u32 = 6;
+/// How often a list under a tag is looked at, and written again when others write it, too.
+const ATTEMPTS: u32 = 16;
+
+/// How long it must stay as it was written, at least. Others may have read it before and write it a moment later.
 const PAUSE: Duration = Duration::from_millis(150);
+
+/// And how many times as long as the slowest reading and writing took: others are not answered sooner by that registry, and
+/// some later.
+const ROUNDS: u32 = 3;
+
+/// How many times as long as a round those who lost wait at most, so that many do not meet again.
+const SPREAD: u32 = 32;
 
 impl Attachment {
     /// The artifact of links about the image of a manifest.
@@ -134,6 +143,10 @@ impl Registry {
         let listed = self.referrers(repository, &attachment.subject).await?;
         let at = repository.at(attachment.digest.clone());
         if listed.contains(&attachment.digest) && self.get_manifest(&at).await?.is_some() {
+            // Under a tag it may not stay: whoever had read that before it was written may be about to write.
+            if !self.lists(repository, attachment).await? {
+                self.list_under_tag(repository, attachment).await?;
+            }
             return Ok(Attached::Before);
         }
         self.push_blob(repository, Bytes::from_static(CONFIG)).await?;
@@ -149,6 +162,12 @@ impl Registry {
         }
         self.list_under_tag(repository, attachment).await?;
         Ok(Attached::Tagged)
+    }
+
+    /// Whether the registry itself lists an attachment among the referrers of its subject.
+    async fn lists(&self, repository: &Image, attachment: &Attachment) -> Result<bool, Fault> {
+        let listed = self.listed_referrers(repository, &attachment.subject).await?;
+        Ok(listed.iter().any(|listed| listed.digest == attachment.digest))
     }
 
     /// Pushes a blob unless it is there: where to is asked, and then it is sent in one piece.
@@ -210,31 +229,57 @@ impl Registry {
         Ok(request)
     }
 
-    /// Adds an attachment to the index under the tag of its subject, until it is seen to stay there: whoever else adds
-    /// to it at the same time may write over it.
+    /// Adds an attachment to the index under the tag of its subject, until it is seen to stay there: whoever else adds to it
+    /// at the same time may write over it. It stays where it is still listed after all who had read the index before it was
+    /// written have had the time to write theirs, as the registry's own answers measure it.
     async fn list_under_tag(&self, repository: &Image, attachment: &Attachment) -> Result<(), Fault> {
         let tag = fallback_tag(&attachment.subject);
+        let mut slowest = Duration::ZERO;
+        let mut waited = None;
         for attempt in 0..ATTEMPTS {
+            let began = Instant::now();
             let index = self.tagged(repository, &attachment.subject).await?;
             let is_listed = index
                 .as_ref()
                 .is_some_and(|index| index.says.manifests().contains(&attachment.digest));
-            if is_listed && attempt > 0 {
-                return Ok(());
-            }
             if !is_listed {
                 let index = with(index.as_ref(), attachment);
                 self.put_manifest(&repository.tagged(&tag), OCI_INDEX, index).await?;
             }
-            // Those who lose go on at different times.
-            let lot = attachment.digest.hex().as_bytes()[attempt as usize];
-            tokio::time::sleep(PAUSE * (attempt + 1) + Duration::from_millis(u64::from(lot))).await;
+            let round = began.elapsed();
+            // What is only read is half a round.
+            slowest = slowest.max(if is_listed { round * 2 } else { round });
+            if is_listed && waited.is_some_and(|waited| waited >= quiet(slowest)) {
+                return Ok(());
+            }
+            let mut pause = quiet(slowest);
+            if !is_listed {
+                // Those who lose look again, and write, at different times.
+                let others = SPREAD.min(1 << attempt);
+                pause += slowest.max(PAUSE) * others * lot(&attachment.digest, attempt) / 256;
+            }
+            tokio::time::sleep(pause).await;
+            waited = Some(pause);
         }
         Err(Fault::Lost {
             host: repository.registry().to_owned(),
             tag,
         })
     }
+}
+
+/// How long an index must stay as it was written where the slowest reading and writing took that long.
+fn quiet(slowest: Duration) -> Duration {
+    PAUSE.max(slowest * ROUNDS)
+}
+
+/// A number below 256 that differs between attachments, and from attempt to attempt.
+fn lot(digest: &ManifestDigest, attempt: u32) -> u32 {
+    let at = 2 * attempt as usize;
+    let digits = digest.hex().get(at..at + 2);
+    digits
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
 }
 
 /// An index with an attachment added. What else it lists stays as it is.
@@ -283,6 +328,17 @@ mod tests {
         assert!(artifact.is_evidence_about(&image().digest));
         let names: Vec<String> = artifact.links().map(Descriptor::link_name).collect();
         assert_eq!(names, ["a.link", "b.link"]);
+    }
+
+    #[test]
+    fn others_have_the_time_that_the_registry_takes() {
+        assert_eq!(quiet(Duration::ZERO), PAUSE);
+        assert_eq!(quiet(Duration::from_secs(2)), Duration::from_secs(6));
+        let digests: Vec<ManifestDigest> = (0..64_u8).map(|number| ManifestDigest::of(&[number])).collect();
+        for attempt in 0..ATTEMPTS {
+            let lots: std::collections::BTreeSet<u32> = digests.iter().map(|digest| lot(digest, attempt)).collect();
+            assert!(lots.len() > 32 && lots.iter().all(|lot| *lot < 256), "{lots:?}");
+        }
     }
 
     #[test]

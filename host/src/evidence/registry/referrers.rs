@@ -76,7 +76,11 @@ impl Registry {
 
     /// What the referrers API lists; nothing where there is none. It answers 404 then, in whatever words: of what is no
     /// registry at all the tags tell.
-    async fn listed_referrers(&self, repository: &Image, subject: &ManifestDigest) -> Result<Vec<Descriptor>, Fault> {
+    pub(super) async fn listed_referrers(
+        &self,
+        repository: &Image,
+        subject: &ManifestDigest,
+    ) -> Result<Vec<Descriptor>, Fault> {
         let what = format!("a page of the referrers of {subject}");
         let place = format!("referrers/{subject}");
         let request = Request::get(self, repository, &place, &what, MANIFEST_BYTES)?;
