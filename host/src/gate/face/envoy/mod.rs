@@ -8,7 +8,6 @@ pub(super) mod grpc;
 pub(super) mod http;
 
 use std::sync::Arc;
-use std::time::Instant as Moment;
 
 use linkgate_image::path::{self, Reference, Wanted};
 use linkgate_image::{Image, ImageError, ManifestDigest};
@@ -17,7 +16,7 @@ use serde_json::json;
 
 use super::Face;
 use crate::evidence::SourceError;
-use crate::gate::allowed::Kind;
+use crate::gate::allowed::{Kind, Window};
 use crate::gate::decision::{Outcome, Reason};
 use crate::gate::policy::Governed;
 use crate::gate::{Asked, Blobs, Deadline, Gate};
@@ -114,7 +113,7 @@ async fn blob(
     let image = named(registry, repository)?.at(digest.clone());
     let may_be_any = gate.settings().blobs == Blobs::Any
         && !gate.policies().governing(Governed::Image(&image.name()), "").is_empty();
-    if may_be_any || gate.allowed_until(Kind::Blob, &image).await.is_some() {
+    if may_be_any || gate.allowed_part(Kind::Blob, &image).await.is_some() {
         return Ok(digest.clone());
     }
     let message =
@@ -138,7 +137,7 @@ async fn manifest(
     let image = repository.at(digest.clone());
     let policies = gate.policies().fingerprint;
     // A manifest of an index that was allowed as a whole is allowed, for as long as that is.
-    let window = match gate.allowed_until(Kind::Manifest, &image).await {
+    let window = match gate.allowed_part(Kind::Manifest, &image).await {
         Some(window) => window,
         None => decide(gate, &image, face, until).await?,
     };
@@ -147,12 +146,12 @@ async fn manifest(
     Ok(digest)
 }
 
-/// Until when the parts of an image may be pulled, if it may.
-async fn decide(gate: &Arc<Gate>, image: &Image, face: Face, until: Deadline) -> Result<Moment, Denial> {
+/// How long the parts of an image may be pulled, if it may.
+async fn decide(gate: &Arc<Gate>, image: &Image, face: Face, until: Deadline) -> Result<Window, Denial> {
     let asked = Asked::Image(image.to_string());
     let decision = gate.decide(&asked, "", face, until).await;
     if decision.allowed {
-        Ok(gate.allowed.until(decision.valid_until()))
+        Ok(gate.allowed.window(decision.valid_until()))
     } else {
         Err(Denial::of(decision.reason, decision.message))
     }
