@@ -1,4 +1,4 @@
-//! A copy of a folder that a command cannot tell from the folder: contents, times, modes, owners where the system lets
+//! A faithful copy of a folder: contents, times, modes, owners where the system lets
 //! them be set, extended attributes, hard links, and symbolic links that stay inside.
 //!
 //! A symbolic link that leads out of the folder is copied as what it leads to, a file or a folder with all that is in it,
@@ -78,14 +78,6 @@ pub enum CopyError {
 /// Device and inode: what a file or folder is, whatever it is called.
 type Identity = (u64, u64);
 
-/// A folder of which there is a copy, or will be.
-struct Root {
-    /// Its real path: absolute, without links.
-    source: PathBuf,
-    /// Where its copy is.
-    target: PathBuf,
-}
-
 /// What is copied: a name in an open folder.
 #[derive(Clone, Copy)]
 struct Entry<'e> {
@@ -112,8 +104,10 @@ pub(super) struct Copier<'c> {
     /// The folder of names that do not exist.
     nowhere: &'c Path,
     watch: &'c Watch,
-    /// The folder, and those outside that links led to.
-    roots: Vec<Root>,
+    /// Where the copies of the folder and of those outside that links led to are. No link in one leads out of it by itself.
+    roots: Vec<PathBuf>,
+    /// The same by the real paths of what is copied.
+    copies: HashMap<PathBuf, PathBuf>,
     /// The folders that lead to where the copy is made.
     trail: Vec<Identity>,
     /// Copies of files that may be met again under another name.
@@ -141,6 +135,7 @@ pub(super) fn copy(
         nowhere,
         watch,
         roots: Vec::new(),
+        copies: HashMap::new(),
         trail: Vec::new(),
         files: HashMap::new(),
         entries: 0,
@@ -153,10 +148,8 @@ pub(super) fn copy(
 impl Copier<'_> {
     /// Copies a folder from which links may lead out.
     fn root(&mut self, folder: File, source: &Path, target: &Path, depth: usize) -> Result<(), CopyError> {
-        self.roots.push(Root {
-            source: source.to_owned(),
-            target: target.to_owned(),
-        });
+        self.roots.push(target.to_owned());
+        self.copies.insert(source.to_owned(), target.to_owned());
         let at = self.roots.len() - 1;
         self.folder(folder, source, target, at, depth)
     }
@@ -317,7 +310,7 @@ impl Copier<'_> {
         let text = rustix::fs::readlinkat(entry.within, entry.name, Vec::new()).map_err(|cause| read(cause.into()))?;
         let text = Path::new(OsStr::from_bytes(text.as_bytes()));
         let from = target.parent().unwrap_or(target);
-        if let Some(Root { target: top, .. }) = self.roots.get(root)
+        if let Some(top) = self.roots.get(root)
             && route::stays(text, from.strip_prefix(top).unwrap_or(Path::new("")))
         {
             return new_link(entry, text, target);
@@ -359,13 +352,13 @@ impl Copier<'_> {
 
     /// Where the copy of a real path is, or will be.
     fn copy_of(&self, real: &Path) -> Option<PathBuf> {
-        self.roots.iter().find_map(|root| {
-            let rest = real.strip_prefix(&root.source).ok()?;
+        real.ancestors().find_map(|root| {
+            let (copy, rest) = (self.copies.get(root)?, real.strip_prefix(root).ok()?);
             // `join` of nothing would end in a slash.
             Some(if rest.as_os_str().is_empty() {
-                root.target.clone()
+                copy.clone()
             } else {
-                root.target.join(rest)
+                copy.join(rest)
             })
         })
     }
