@@ -91,11 +91,6 @@ pub fn signals() -> io::Result<Signals> {
     Signals::new(wanted.filter(|signal| !ignored.contains(signal)))
 }
 
-/// Undoes what is to be undone, and ends the process by a signal.
-pub fn end(signal: i32) {
-    end_with(lock(), signal);
-}
-
 /// Under the lock, so that nothing is made meanwhile that would stay.
 fn end_with(mut state: MutexGuard<'_, State>, signal: i32) {
     for undo in std::mem::take(&mut state.undo).into_values() {

@@ -15,12 +15,12 @@ use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
 use super::route;
-use super::watch::Watch;
 
 /// Files, folders and links of one copy: ten times what the largest link has that a verification takes.
 const ENTRIES: usize = 1_000_000;
@@ -103,7 +103,8 @@ pub(super) struct Copier<'c> {
     private: Identity,
     /// The folder of names that do not exist.
     nowhere: &'c Path,
-    watch: &'c Watch,
+    /// Whether a signal ends the process.
+    stopped: &'c AtomicBool,
     /// Where the copies of the folder and of those outside that links led to are. No link in one leads out of it by itself.
     roots: Vec<PathBuf>,
     /// The same by the real paths of what is copied.
@@ -123,7 +124,7 @@ pub(super) fn copy(
     target: &Path,
     nowhere: &Path,
     private: &Path,
-    watch: &Watch,
+    stopped: &AtomicBool,
 ) -> Result<(), CopyError> {
     let read = |path: &Path| {
         let path = path.to_owned();
@@ -133,7 +134,7 @@ pub(super) fn copy(
     let mut copier = Copier {
         private,
         nowhere,
-        watch,
+        stopped,
         roots: Vec::new(),
         copies: HashMap::new(),
         trail: Vec::new(),
@@ -195,7 +196,7 @@ impl Copier<'_> {
     }
 
     fn entry(&mut self, entry: Entry<'_>, target: &Path, root: usize) -> Result<(), CopyError> {
-        if self.watch.stopped() {
+        if self.stopped.load(Ordering::SeqCst) {
             return Err(CopyError::Interrupted);
         }
         self.entries += 1;
@@ -281,7 +282,7 @@ impl Copier<'_> {
             copy.seek(SeekFrom::Start(start)).map_err(write(path, target))?;
             at = start;
             while at < end {
-                if self.watch.stopped() {
+                if self.stopped.load(Ordering::SeqCst) {
                     return Err(CopyError::Interrupted);
                 }
                 let block = (end - at).min(BLOCK);

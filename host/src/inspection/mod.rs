@@ -7,12 +7,10 @@
 mod copy;
 mod route;
 mod scratch;
-mod watch;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use linkgate_verifier::plan::InspectionRequirement;
@@ -26,7 +24,6 @@ use crate::record::link::{self, Signals, StepName, StepNameError, Times};
 use crate::record::path::{NameError, Naming};
 use copy::CopyError;
 use scratch::Scratch;
-use watch::Watch;
 
 /// Why an inspection has no result.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +39,6 @@ pub enum InspectionError {
         /// What the system says.
         cause: io::Error,
     },
-    /// Signals cannot be watched for.
-    #[error("cannot watch for signals: {0}")]
-    Watch(io::Error),
     /// The folder could not be recorded.
     #[error("cannot record the inspected folder: {0}")]
     Collect(#[from] CollectError),
@@ -94,15 +88,12 @@ pub fn run(
     place: Place,
     limit: Duration,
 ) -> Vec<(String, Result<Inspected, InspectionError>)> {
-    let prepared = Watch::start().map_err(InspectionError::Watch).and_then(|watch| {
-        let scratch = match place {
-            Place::Folder => None,
-            Place::Copy => Some(Scratch::copy_of(folder, &watch)?),
-        };
-        Ok((watch, scratch))
-    });
-    let (watch, scratch) = match prepared {
-        Ok(prepared) => prepared,
+    let scratch = match place {
+        Place::Folder => Ok(None),
+        Place::Copy => Scratch::copy_of(folder).map(Some),
+    };
+    let scratch = match scratch {
+        Ok(scratch) => scratch,
         Err(error) => {
             let name = inspections.first().map(|inspection| inspection.name.clone());
             return name.map(|name| (name, Err(error))).into_iter().collect();
@@ -111,7 +102,7 @@ pub fn run(
     let folder = scratch.as_ref().map_or(folder, Scratch::folder);
     let mut results = Vec::new();
     for inspection in inspections {
-        let result = run_one(inspection, folder, limit, &watch);
+        let result = run_one(inspection, folder, limit);
         let passed = result.as_ref().is_ok_and(|inspected| inspected.passed);
         results.push((inspection.name.clone(), result));
         if !passed {
@@ -121,26 +112,18 @@ pub fn run(
     results
 }
 
-fn run_one(
-    inspection: &InspectionRequirement,
-    folder: &Path,
-    limit: Duration,
-    watch: &Arc<Watch>,
-) -> Result<Inspected, InspectionError> {
+fn run_one(inspection: &InspectionRequirement, folder: &Path, limit: Duration) -> Result<Inspected, InspectionError> {
     let name = StepName::new(inspection.name.clone())?;
     let (materials, mut notes) = record(folder)?;
     let started = link::now();
-    let run = || {
-        command::run(
-            &inspection.run,
-            command::Options {
-                folder: Some(folder),
-                streams: command::Streams::Tail,
-                timeout: Some(limit),
-            },
-        )
-    };
-    let outcome = watch.ending_by_itself(run).ok_or(InspectionError::Interrupted)??;
+    let outcome = command::run(
+        &inspection.run,
+        command::Options {
+            folder: Some(folder),
+            streams: command::Streams::Tail,
+            timeout: Some(limit),
+        },
+    )?;
     if outcome.interrupted {
         return Err(InspectionError::Interrupted);
     }

@@ -5,52 +5,60 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::InspectionError;
 use super::copy::{self, CopyError};
-use super::watch::Watch;
+use crate::interrupt::{self, Guard, Undo};
 use crate::terminal;
 
 /// A folder that nobody else can enter, with a name that nobody can foresee. It goes away with this.
 pub(super) struct Scratch {
     private: PathBuf,
     copy: PathBuf,
-    watch: Arc<Watch>,
+    /// Removes the folder where a signal ends the process before this goes away.
+    _guard: Guard,
 }
 
 impl Scratch {
     /// Makes the folder and a copy of another one in it.
-    pub(super) fn copy_of(folder: &Path, watch: &Arc<Watch>) -> Result<Self, InspectionError> {
-        let copied = watch.ending_by_itself(|| {
-            let source = fs::canonicalize(folder).map_err(|cause| CopyError::Read {
-                path: folder.to_owned(),
-                cause,
-            })?;
-            let scratch = Self::new(&source, watch).map_err(|cause| InspectionError::Scratch {
-                below: std::env::temp_dir(),
-                cause,
-            })?;
-            let nowhere = scratch.private.join("nowhere");
-            copy::copy(&source, &scratch.copy, &nowhere, &scratch.private, watch)?;
-            Ok(scratch)
-        });
-        copied.unwrap_or(Err(InspectionError::Interrupted))
+    pub(super) fn copy_of(folder: &Path) -> Result<Self, InspectionError> {
+        let source = fs::canonicalize(folder).map_err(|cause| CopyError::Read {
+            path: folder.to_owned(),
+            cause,
+        })?;
+        let stopped = Arc::new(AtomicBool::new(false));
+        let scratch = Self::new(&source, &stopped).map_err(|cause| InspectionError::Scratch {
+            below: std::env::temp_dir(),
+            cause,
+        })?;
+        let nowhere = scratch.private.join("nowhere");
+        copy::copy(&source, &scratch.copy, &nowhere, &scratch.private, &stopped)?;
+        Ok(scratch)
     }
 
     /// The copy will have the name of the folder, in a folder of its own: what is beside it is nothing.
-    fn new(source: &Path, watch: &Arc<Watch>) -> io::Result<Self> {
-        let made = tempfile::Builder::new()
-            .prefix("linkgate-inspection-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()?;
-        // Links in the copy name it in full.
-        let private = fs::canonicalize(made.path())?;
-        watch.keep(Some(&private));
-        let _ = made.keep();
+    fn new(source: &Path, stopped: &Arc<AtomicBool>) -> io::Result<Self> {
+        let make = || {
+            let made = tempfile::Builder::new()
+                .prefix("linkgate-inspection-")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir()?;
+            // Links in the copy name it in full.
+            let private = fs::canonicalize(made.path())?;
+            let _ = made.keep();
+            let (left, stopped) = (private.clone(), Arc::clone(stopped));
+            let undo: Undo = Box::new(move || {
+                stopped.store(true, Ordering::SeqCst);
+                remove(&left);
+            });
+            Ok::<_, io::Error>((private, undo))
+        };
+        let (private, guard) = interrupt::undone(make)?;
         let scratch = Self {
             copy: private.join("copy").join(source.file_name().unwrap_or("root".as_ref())),
             private,
-            watch: Arc::clone(watch),
+            _guard: guard,
         };
         for folder in ["copy", "nowhere"] {
             fs::DirBuilder::new().mode(0o700).create(scratch.private.join(folder))?;
@@ -67,7 +75,6 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         remove(&self.private);
-        self.watch.keep(None);
     }
 }
 
