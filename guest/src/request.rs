@@ -376,6 +376,19 @@ impl Subject {
     }
 }
 
+/// A request's parameters, or a subject's digests, by their names. The error is that a name stands twice: of its values, one
+/// would not be asked about.
+pub fn by_name(pairs: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, RequestError> {
+    let mut values = BTreeMap::new();
+    for (name, value) in pairs {
+        if values.insert(name, value).is_some() {
+            let twice = "two `parameters`, or two `digests` of a subject, have one name";
+            return Err(RequestError::Form(twice.to_owned()));
+        }
+    }
+    Ok(values)
+}
+
 /// A list of subjects that asks about one at least.
 fn some_subjects<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subject>, D::Error> {
     let subjects = Vec::deserialize(deserializer)?;
@@ -522,6 +535,35 @@ mod tests {
     use alloc::string::ToString as _;
 
     use super::*;
+
+    #[test]
+    fn no_name_stands_twice() {
+        let pairs = |names: &[&str]| {
+            let pairs = names.iter().map(|name| ((*name).to_owned(), String::new()));
+            by_name(pairs.collect::<Vec<_>>().into_iter())
+        };
+        assert_eq!(pairs(&["a", "A", ""]).map(|values| values.len()), Ok(3));
+        assert!(matches!(pairs(&["a", "b", "a"]), Err(RequestError::Form(_))));
+        let key = r#"{"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": "", "private": {}}}"#;
+        let subjects = r#"[{"digests": {"sha256": "0", "sha512": "1"}}]"#;
+        let request = format!(
+            r#"{{"layout": {{"text": ""}}, "trust": {{"signed_by": [{key}]}}, "now": 0, "parameters": {{"a": "1", "b": "2"}}, "subjects": {subjects}}}"#
+        );
+        assert!(Request::from_json(&request).is_ok());
+        for (once, twice) in [
+            (r#""now": 0"#, r#""now": 0, "now": 0"#),
+            (r#""b": "2""#, r#""a": "2""#),
+            (r#""b": "2""#, r#""\u0061": "2""#),
+            (r#""sha512""#, r#""sha256""#),
+            // What nobody reads, too.
+            ("{}", r#"{"x": [{"y": 0, "y": 0}]}"#),
+        ] {
+            let changed = request.replace(once, twice);
+            assert_ne!(changed, request);
+            let error = Request::from_json(&changed).unwrap_err().to_string();
+            assert!(error.contains("duplicate"), "{error}");
+        }
+    }
 
     #[test]
     fn a_request_is_not_echoed() {

@@ -1,11 +1,7 @@
 //! What comes in: the contract's request as the verifier's. Bytes move, nothing is copied.
 
-use alloc::borrow::ToOwned as _;
-use alloc::collections::BTreeMap;
-use alloc::string::String;
-
 use linkgate_verifier::request::{
-    Content, Document, InspectionResult, Key, NamedKey, Options, Request, RequestError, Subject, Trust,
+    Content, Document, InspectionResult, Key, NamedKey, Options, Request, RequestError, Subject, Trust, by_name,
 };
 
 use crate::bindings::exports::linkgate::verifier::verification as wit;
@@ -29,18 +25,6 @@ pub(crate) fn request(request: wit::Request) -> Result<Request, RequestError> {
         },
         now: request.now,
     })
-}
-
-/// Values by their names. Of two under one name, one would not be asked about.
-fn by_name(pairs: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, RequestError> {
-    let mut values = BTreeMap::new();
-    for (name, value) in pairs {
-        if values.insert(name, value).is_some() {
-            let twice = "two `parameters`, or two `digests` of a subject, have one name";
-            return Err(RequestError::Form(twice.to_owned()));
-        }
-    }
-    Ok(values)
 }
 
 fn key(key: wit::Key) -> Key {

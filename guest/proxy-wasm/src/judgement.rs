@@ -193,13 +193,16 @@ mod tests {
         let denial = ask(&sound, Vec::new()).unwrap_err();
         assert_eq!(denial.kind, Kind::Rejected);
         assert!(denial.message.contains("no link about it"), "{denial:?}");
-        // The same document twice is no request, so nothing is known.
-        let document = || Document {
+        // More documents than a request may have are no request, so nothing is known.
+        let document = Document {
             name: "a.link".to_owned(),
             content: Content(b"{}".to_vec()),
         };
-        let denial = ask(&sound, vec![document(), document()]).unwrap_err();
+        let denial = ask(&sound, vec![document.clone(); linkgate_verifier::limits::DOCUMENTS + 1]).unwrap_err();
         assert_eq!(denial.kind, Kind::Undecided);
+        // Two of one name are two documents.
+        let denial = ask(&sound, vec![document; 2]).unwrap_err();
+        assert_eq!(denial.kind, Kind::Rejected);
         // A layout that asks for nothing holds, and says that it made nothing.
         let mut changed = written();
         changed["layout"]["steps"] = json!([]);
