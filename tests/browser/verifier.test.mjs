@@ -78,7 +78,7 @@ test("what is no request is undecided", bounded, () => {
     { ...request, layout: { text: "\ud800" } }, { ...request, layout: { text: "a", base64: "YQ==" } }, { ...request, layout: { base64: "YR==" } }, { ...request, layout: { base64: "YQ" } }, { ...request, layout: { base64: "+_==" } }, { ...request, layout: { base64: "é===" } },
     { ...request, layout: { bytes: [1] } }, { ...request, layout: { bytes: new Uint16Array(2) } }, { ...request, layout: { bytes: { __proto__: Uint8Array.prototype } } },
     { ...request, trust: { ...request.trust, asserted: [] } }, { ...request, trust: {} }, { ...request, parameters: { a: 1 } }, { ...request, parameters: [] }, { ...request, options: { strict: 1 } }, { ...request, now: "1" }, { ...request, now: 1.5 },
-    { ...request, subjects: [{}] }, good.text.replace("{", '{"now":1,'), good.text.replace('"now"', '"n\\u006fw":1,"now"'), `${good.text}x`, good.text.slice(0, -1), "[".repeat(1e6), `{"a":${"[".repeat(200)}${"]".repeat(200)}}`, "\u0000", "{\"\\ud800\":1}"];
+    { ...request, subjects: [{}] }, { ...request, subjects: [] }, { ...request, subjects: null }, good.text.replace("{", '{"now":1,'), good.text.replace('"now"', '"n\\u006fw":1,"now"'), `${good.text}x`, good.text.slice(0, -1), "[".repeat(1e6), `{"a":${"[".repeat(200)}${"]".repeat(200)}}`, "\u0000", "{\"\\ud800\":1}"];
   for (const [number, given] of odd.entries()) undecided(verify(given), "request-malformed", new RegExp(number === 0 ? "expected an object" : ""));
   undecided(verify(), "request-malformed");
   undecided(plan(), "request-malformed");

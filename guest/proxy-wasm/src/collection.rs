@@ -1,7 +1,7 @@
 //! Which evidence about an image is still to be fetched, and what was.
 //!
-//! Nothing that a registry says is believed: whoever can write to it can keep an image from being accepted, and can never
-//! make it accepted. What it could not say is told from what it does not have.
+//! Nothing that a registry says is believed: whoever can add to it can keep an image from being accepted, and can take away
+//! nothing that contradicts. What it could not say is told from what it does not have.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,8 +1,8 @@
 //! Where links come from.
 //!
-//! Nothing that a source says is believed: whoever can write to one can keep a chain from being accepted (by taking a
-//! link away, say) and can never make it accepted. What a source could not say is told from what it does not have: a
-//! registry that is down is no image without links.
+//! Nothing that a source says is believed: whoever can add to one can keep a chain from being accepted, and can take away
+//! nothing that contradicts. What a source could not say is told from what it does not have: a registry that is down is no
+//! image without links.
 
 mod artifact;
 pub mod directory;
