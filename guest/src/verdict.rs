@@ -512,8 +512,13 @@ pub fn shown(value: &str) -> String {
 /// As many values as a verdict shows, joined. It stops where nothing more is shown, so that it costs the same however many
 /// there are.
 pub(crate) fn joined<'v>(values: impl IntoIterator<Item = &'v str>, separator: &str) -> String {
+    joined_all(&mut values.into_iter(), separator)
+}
+
+/// [`joined`], once for all kinds of iterators, so that it stands in the module once.
+fn joined_all<'v>(values: &mut dyn Iterator<Item = &'v str>, separator: &str) -> String {
     let mut text = String::new();
-    for (at, value) in values.into_iter().enumerate() {
+    for (at, value) in values.enumerate() {
         if at > 0 {
             text.push_str(separator);
         }
