@@ -520,7 +520,7 @@ mod tests {
             .to_vec();
         assert_eq!(costs, [1, 14, 40, 80, 4, 16]);
         let key = key(&vectors["keys"][0]);
-        assert_eq!(cost(&key, &vec![0; 1 << 20]), 33);
+        assert_eq!(cost(&key, &vec![0; 1 << 20]), 65);
         let budget = Budget::default();
         budget.signature(SIGNATURE_COST).unwrap();
         let spent = Err(CheckError::Spent(Spent(Limit::SignatureCost)));
