@@ -256,9 +256,9 @@ const INPUTS: &[Input] = &[
             2,
         )
     }),
-    ("links: 10,000 that differ", || {
+    ("links: 9,000 that differ", || {
         linked(
-            &(0..10_000)
+            &(0..9_000)
                 .map(|n| link("one", "", &artifacts(60, |m| format!("f{n}-{m}"))))
                 .collect::<Vec<_>>(),
         )
@@ -296,7 +296,7 @@ const INPUTS: &[Input] = &[
         let mut step = step("one", &pubkeys([Functionary::new(0).keyid]), "", "");
         step.insert_str(1, &format!(r#""expected_command":["{}"],"#, "x".repeat(20 * MIB)));
         documents(
-            (0..10_000)
+            (0..9_000)
                 .map(|n| Functionary::new(0).metablock(&named_link("one", &format!(r#""environment":{{"n":{n}}}"#))))
                 .collect(),
             &step,
@@ -399,7 +399,7 @@ const INPUTS: &[Input] = &[
     }),
     ("subjects: 10,000 of 100,000 products", || {
         let mut request = ruled(r#"["ALLOW","*"]"#, 100_000, "f", 1);
-        request.subjects = (0..10_000)
+        request.subjects = (0..9_000)
             .map(|_| Subject {
                 name: None,
                 digests: [("sha256".to_owned(), "1".repeat(64))].into(),
