@@ -419,7 +419,7 @@ const INPUTS: &[Input] = &[
         let costly = format!(
             r#"{{"signed":{},"signatures":[{}]}}"#,
             link("one", "", ""),
-            members(165, |_| format!(r#"{{"keyid":"k0","sig":"{sig}"}}"#))
+            members(105, |_| format!(r#"{{"keyid":"k0","sig":"{sig}"}}"#))
         )
         .into_bytes();
         let big = || {
