@@ -215,8 +215,16 @@ pub struct PrivateKeyFile {
 
 /// Reads the public keys of a file: one, or as many as a JSON object from keyids to keys has.
 pub fn read_public(path: &Path) -> Result<Vec<PublicKeyFile>, KeyFileError> {
-    let keys = read(path).and_then(|content| public_keys(&content));
-    let keys = keys.map_err(|problem| KeyFileError {
+    let content = read(path).map_err(|problem| KeyFileError {
+        path: path.to_owned(),
+        problem,
+    })?;
+    public_in(path, &content)
+}
+
+/// The public keys in what a file holds: one, or a set as in-toto writes it.
+pub fn public_in(path: &Path, content: &[u8]) -> Result<Vec<PublicKeyFile>, KeyFileError> {
+    let keys = public_keys(content).map_err(|problem| KeyFileError {
         path: path.to_owned(),
         problem,
     })?;

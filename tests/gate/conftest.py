@@ -60,7 +60,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Gate]]:
 
     def start(policies: Any, *options: Any, ca: Path | None = None) -> Gate:
         folder = policies.policies if isinstance(policies, Supply) else policies
-        gate = gates.serve(tmp_path, folder, "--reload-interval", "0.1", *options, ca=ca)
+        often = () if "--reload-interval" in options else ("--reload-interval", "0.1")
+        gate = gates.serve(tmp_path, folder, *often, *options, ca=ca)
         started.append(gate)
         return gate
 

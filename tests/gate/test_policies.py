@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gate import Gate
+from gate import Gate, wait_for
 from supply import PATIENCE, Image, Supply, binary, linkgate, step, unknown_image
 
 
@@ -356,6 +356,116 @@ def test_parameters_are_filled_by_the_question(supply: Supply, serve: Callable[.
     assert elsewhere["reason"] == "rejected" and "build" in elsewhere["message"]
     other = gate.verify(f"registry.example/other@{image.digest}", "prod")
     assert other["reason"] == "rejected" and "build" in other["message"]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"parameters": {"where": "{NAMESPACE}*"}},
+        {"parameters": {"where": "x"}, "subject": "{NAMESPACE}manifest.json"},
+        {"parameters": {"where": "x"}, "evidence": [{"directory": "../evidence/{NAMESPACE}"}]},
+    ],
+)
+def test_a_placeholder_without_a_value(supply: Supply, serve: Callable[..., Gate], policy: dict[str, Any]) -> None:
+    """Who does not say a namespace is not asked for less: with nothing in its place, `{NAMESPACE}*` would be every name."""
+    steps = supply.steps()
+    steps[1]["expected_products"] = [["CREATE", "{where}"], ["CREATE", "manifest.json"], ["DISALLOW", "*"]]
+    supply.layout(steps=steps)
+    supply.policy(**policy)
+    image = supply.image(links=supply.evidence / "prod" if "evidence" in policy else None)
+    gate = serve(supply)
+    unsaid = gate.verify(image)
+    assert unsaid["allowed"] is False and unsaid["outcome"] == "undecided"
+    assert "`{NAMESPACE}` has no value here: whoever asks did not say it" in unsaid["message"]
+    assert gate.verify(image, "prod")["outcome"] != "undecided"
+
+
+# Thresholds that nobody wrote.
+
+
+def test_a_forgotten_threshold(web: Supply, serve: Callable[..., Gate]) -> None:
+    """It is 1, and whoever sees the policy is told: at the start, at a reload, and by a check."""
+    said = "step `build` has no `threshold`: any 1 of its 2 keys is enough"
+    gate = serve(web)
+    image = web.image()
+    steps = web.steps(builders=("builder", "second"))
+    del steps[0]["threshold"]
+    steps[0]["treshold"] = 2
+    web.layout(steps=steps, keys=("builder", "second", "packager"))
+    assert gate.logged(f"policy `web`: {said}")["level"] == "WARN"
+    assert gate.verify(image)["allowed"] is True
+    assert said in serve(web).logged("policy `web`: ")["message"]
+    checked = linkgate("serve", "--policies", web.policies, "--check", image, cwd=web.folder)
+    assert f"policy `web`: {said}" in checked.stderr
+    web.policy(strict=True)
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+    gate.logged(f"policy `web`: {said}, and `strict` refuses that")
+    del steps[0]["treshold"]
+    web.layout(steps=steps, keys=("builder", "second", "packager"))
+    wait_for(lambda: said in gate.verify(image)["message"])
+    steps[0]["threshold"] = 1
+    web.layout(steps=steps, keys=("builder", "second", "packager"))
+    wait_for(lambda: gate.verify(image)["allowed"] is True)
+    assert said not in linkgate("serve", "--policies", web.policies, "--check", cwd=web.folder).stderr
+
+
+# Time.
+
+
+@pytest.mark.parametrize("expires", ["2020-01-02T03:04:05Z", "1970-01-01T00:00:00Z", "1900-01-01T00:00:00Z"])
+def test_an_expired_layout_is_no_broken_policy(web: Supply, serve: Callable[..., Gate], expires: str) -> None:
+    """The gate starts with it, takes it at a reload, says so, and denies with the reason; other policies go on."""
+    image = web.image()
+    web.layout("other.layout")
+    web.policy(images=["registry.example/web/*"])
+    web.policy("other", layout="other.layout", images=["registry.example/other/*"])
+    running = serve(web)
+    assert running.verify(image)["allowed"] is True
+    web.layout(expires=expires)
+    wait_for(lambda: running.verify(image)["reason"] == "rejected")
+    for gate in (running, serve(web)):
+        assert f"expired at {expires}" in gate.verify(image)["message"]
+        assert gate.verify(f"registry.example/other/app@{image.digest}")["allowed"] is True
+        ready = gate.get("/readyz")
+        assert ready.status_code == 200 and ready.json()["reload"] == "ok"
+        assert gate.logged("policy `web` refuses everything: its layout expired at")["level"] == "WARN"
+    checked = linkgate("serve", "--policies", web.policies, "--check", image, cwd=web.folder, code=1)
+    assert "policy `web` refuses everything: its layout expired at" in checked.stderr
+    assert "expired at" in checked.stdout
+
+
+# The machine's clock, in seconds since 1970: what is asked of the real one is answered with these.
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *now) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int failed = real(id, now);
+    if (id == CLOCK_REALTIME) now->tv_sec = atoll(getenv("CLOCK_SECONDS"));
+    return failed;
+}
+"""
+
+
+@pytest.mark.parametrize("seconds", [-1, -(10**10), 253402300800, 2**63 - 1, -(2**63)])
+def test_a_clock_that_is_not_set(
+    web: Supply, serve: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: int
+) -> None:
+    """Before 1970 no layout has expired yet, and after the calendar's end all have: neither is judged."""
+    image = web.image()
+    (tmp_path / "clock.c").write_text(CLOCK)
+    compiling = ["cc", "-shared", "-fPIC", "-o", tmp_path / "clock.so", tmp_path / "clock.c", "-ldl"]
+    subprocess.run(compiling, check=True, timeout=PATIENCE)
+    monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "clock.so"))
+    monkeypatch.setenv("CLOCK_SECONDS", str(seconds))
+    decision = serve(web).verify(image)
+    assert decision["outcome"] == "undecided" and "is the clock set?" in decision["message"]
+    trusted = ("-l", web.policies / "root.layout", "-k", web.policies / "owner.pub")
+    told = linkgate("verify", *trusted, "-d", image.links, cwd=web.folder, code=2)
+    assert "is the clock set?" in told.stdout + told.stderr
 
 
 # What else decides.

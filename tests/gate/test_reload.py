@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import threading
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import httpx
 from gate import Gate, wait_for
-from supply import PATIENCE, Supply
+from registry import registry
+from supply import PATIENCE, Supply, binary
 
 SUCCEEDED = 'linkgate_reloads_total{what="policies",result="ok"}'
 FAILED = 'linkgate_reloads_total{what="policies",result="error"}'
@@ -109,14 +111,199 @@ def test_a_folder_that_is_gone_or_empty(web: Supply, serve: Callable[..., Gate])
     wait_for(lambda: reload_state(gate) == "ok")
 
 
-def test_a_pipe_among_the_policies(web: Supply, serve: Callable[..., Gate]) -> None:
-    """What is no file is nothing to wait for."""
+def test_what_cannot_be_read_holds_nothing_else_back(web: Supply, serve: Callable[..., Gate]) -> None:
+    """A pipe, a name that leads nowhere, a folder too far down, a large file, a policy that is none: they are told, or are
+    nothing of the gate's, and the signer who was taken out of the layout beside them is believed no more."""
     gate = serve(web)
     image = web.image()
+    assert gate.verify(image)["allowed"] is True
     os.mkfifo(web.policies / "pipe")
+    os.mkfifo(web.policies / "pipe.yaml")
+    (web.policies / "nowhere.yaml").symlink_to("nothing")
+    (web.policies / "a/b/c/d/e").mkdir(parents=True)
+    (web.policies / "large").write_bytes(b"\0" * (17 << 20))
+    (web.policies / "other.yaml").write_text("apiVersion: linkgate.dev/v1\nkind: Policy\nimages: []\n")
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"))
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+    wait_for(lambda: reload_state(gate) != "ok")
+    told = reload_state(gate)
+    for name in ("pipe.yaml", "nowhere.yaml", "a/b/c/d/e", "other.yaml"):
+        assert f"/{name}`" in told, told
+    assert "/pipe`" not in told and "/large`" not in told
+    assert gate.get("/readyz").status_code == 200
+    for name in ("pipe.yaml", "nowhere.yaml", "other.yaml"):
+        (web.policies / name).unlink()
+    shutil.rmtree(web.policies / "a")
+    wait_for(lambda: reload_state(gate) == "ok")
+    assert gate.verify(image)["reason"] == "rejected"
+
+
+def test_a_policy_that_ends_while_another_is_broken(web: Supply, serve: Callable[..., Gate]) -> None:
+    """What no policy allows any more is not allowed; and nothing gets easier, for the broken file may have what was there."""
+    web.layout("strict.layout", steps=web.steps(packager="second"), keys=("builder", "second"))
+    web.policy("strict", layout="strict.layout", images=["registry.example/web/*"])
+    web.policy(images=["registry.example/web/*", "registry.example/else/*"])
+    gate, lenient = serve(web), serve(web, "--ungoverned", "allow")
+    image = web.image()
+    other = f"registry.example/else/app@{image.digest}"
+    for asked in (gate, lenient):
+        assert asked.verify(image)["reason"] == "rejected" and asked.verify(other)["allowed"] is True
+    (web.policies / "strict.yaml").unlink()
+    (web.policies / "renamed.yaml").write_text("nonsense")
+    for asked in (gate, lenient):
+        wait_for(lambda asked=asked: "renamed.yaml" in reload_state(asked))
+        assert asked.verify(image)["reason"] == "rejected"
+    web.policy(images=["registry.example/web/*"])
+    wait_for(lambda: gate.verify(other)["reason"] == "no-policy")
+    (web.policies / "renamed.yaml").unlink()
+    for asked in (gate, lenient):
+        wait_for(lambda asked=asked: reload_state(asked) == "ok")
+        wait_for(lambda asked=asked: asked.verify(image)["allowed"] is True)
+
+
+def test_files_outside_and_hidden_ones(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Whatever a policy was read from is watched, wherever it lies."""
+    outside = web.folder / "outside"
+    mount = Mount(outside)
+    layout = web.policies / "root.layout"
+    mount.write({"root.layout": layout.read_bytes(), "owner.pub": web.keys.public("owner").read_bytes()})
+    hidden = web.policies / ".hidden"
+    hidden.mkdir()
+    shutil.copy(layout, hidden / ".root.layout")
+    shutil.copy(web.keys.public("owner"), hidden / ".owner.pub")
+    (web.policies / "web.yaml").unlink()
+    web.policy("away", images=["registry.example/web/*"], layout="../outside/root.layout", keys=["../outside/owner.pub"])
+    web.policy("hid", images=["registry.example/hid/*"], layout=".hidden/.root.layout", keys=[".hidden/.owner.pub"])
+    gate = serve(web)
+    image = web.image()
+    away, hid = str(image), f"registry.example/hid/app@{image.digest}"
+    assert gate.verify(away)["allowed"] is True and gate.verify(hid)["allowed"] is True
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"))
+    revoked = layout.read_bytes()
+    mount.write({"root.layout": revoked, "owner.pub": web.keys.public("owner").read_bytes()})
+    wait_for(lambda: gate.verify(away)["reason"] == "rejected")
+    assert gate.verify(hid)["allowed"] is True
+    shutil.copy(layout, hidden / ".root.layout")
+    wait_for(lambda: gate.verify(hid)["reason"] == "rejected")
+    # Another owner's key, in place.
+    shutil.copy(web.keys.public("other-owner"), hidden / ".owner.pub")
+    wait_for(lambda: ".hidden/.root.layout" in reload_state(gate))
+    assert "is not signed by owner" in reload_state(gate)
+    # The owner from before is believed no more.
+    web.layout(steps=web.steps())
+    shutil.copy(layout, hidden / ".root.layout")
+    time.sleep(0.5)
+    refused = gate.verify(hid)
+    assert refused["outcome"] == "undecided" and "is not signed by owner" in refused["message"]
+    shutil.copy(web.keys.public("owner"), hidden / ".owner.pub")
+    wait_for(lambda: gate.verify(hid)["allowed"] is True)
+
+
+def test_a_key_that_is_taken_away(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Deleting a key's file, or the layout, is no way to be believed for longer."""
+    gate = serve(web)
+    image = web.image()
+    for path in (web.policies / "owner.pub", web.policies / "root.layout"):
+        wait_for(lambda: gate.verify(image)["allowed"] is True)
+        content = path.read_bytes()
+        path.unlink()
+        wait_for(lambda: gate.verify(image)["outcome"] == "undecided")
+        refused = gate.verify(image)
+        assert path.name in refused["message"] and "cannot read" in refused["message"]
+        assert "nothing is allowed by this policy" in reload_state(gate)
+        path.write_bytes(content)
+
+
+def test_files_that_appear(web: Supply, serve: Callable[..., Gate]) -> None:
+    """A policy whose files come later, outside its folder, is in force once they are there."""
+    gate = serve(web)
+    image = web.image()
+    late = web.folder / "late"
+    web.policy("late", layout="../late/root.layout", keys=["../late/owner.pub"])
+    wait_for(lambda: "../late/root.layout`" in reload_state(gate))
+    assert gate.verify(image)["allowed"] is True
+    late.mkdir()
+    web.layout("late.layout", steps=web.steps(packager="second"), keys=("builder", "second"))
+    (web.policies / "late.layout").rename(late / "root.layout")
+    wait_for(lambda: "../late/owner.pub`" in reload_state(gate))
+    shutil.copy(web.keys.public("owner"), late / "owner.pub")
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+    assert reload_state(gate) == "ok"
+
+
+def test_a_folder_that_becomes_a_link(web: Supply, serve: Callable[..., Gate]) -> None:
+    gate = serve(web)
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"))
+    other = web.folder / "other"
+    web.policies.rename(other)
+    web.policies.symlink_to(other)
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+
+
+def test_sighup_reads_everything_anew(web: Supply, serve: Callable[..., Gate]) -> None:
+    gate = serve(web, "--reload-interval", "3600")
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"))
     time.sleep(0.3)
-    web.policy(images=["registry.example/other/*"])
-    wait_for(lambda: gate.verify(image)["reason"] == "no-policy" or reload_state(gate) != "ok")
+    gate.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+    gate.logged("SIGHUP")
+    gate.logged("policies reloaded")
+    gate.logged("certificates reloaded")
+    for _ in range(20):
+        gate.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: gate.metrics()[SUCCEEDED] >= 2)
+    assert gate.process.poll() is None and gate.verify(image)["reason"] == "rejected"
+
+
+def test_sighup_before_the_gate_listens(web: Supply, tmp_path: Path) -> None:
+    """It ends nothing at the start either: a policy that takes its time to be read is waited for."""
+    web.policy()
+    command = [str(binary()), "serve", "--policies", str(web.policies), "--listen", "127.0.0.1:0", "--self-signed", "localhost"]
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.2):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        # Before this the process has not begun to be a gate.
+        wait_for(lambda: "signal" in handled(process.pid) or process.poll() is not None)
+        time.sleep(delay)
+        process.send_signal(signal.SIGHUP)
+        assert any("linkgate listens" in line for line in process.stderr)
+        process.kill()
+        process.wait(PATIENCE)
+
+
+def handled(pid: int) -> str:
+    """`signal` once a process handles SIGHUP."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return "signal" if caught & 1 << (signal.SIGHUP - 1) else ""
+
+
+def test_authorities_of_registries(web: Supply, serve: Callable[..., Gate], tmp_path: Path) -> None:
+    """An authority that is taken out of its file is believed no more, and one that is put there is."""
+    import ssl as tls
+
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other", name="other")
+    context = tls.SSLContext(tls.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*map(str, authority.issue("registry")))
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(other.certificate, trusted)
+    with registry(tls=context) as fake:
+        image = web.image()
+        web.policy(images=["**"], evidence=[{"registry": {"repository": f"{fake.address}/evidence"}}])
+        gate = serve(web, "--registry-ca", trusted, "--listing-ttl", "0", "--negative-ttl", "0", "--verdict-ttl", "0")
+        assert "is not trusted" in gate.verify(image)["message"]
+        shutil.copy(authority.certificate, trusted)
+        wait_for(lambda: "is not trusted" not in gate.verify(image)["message"])
+        shutil.copy(other.certificate, trusted)
+        wait_for(lambda: "is not trusted" in gate.verify(image)["message"])
+        trusted.write_text("nonsense")
+        wait_for(lambda: str(trusted) in reload_state(gate))
+        # That holds nothing else back.
+        web.policy(images=["registry.example/other/*"])
+        wait_for(lambda: gate.verify(image)["reason"] == "no-policy")
 
 
 @dataclass

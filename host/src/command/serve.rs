@@ -32,7 +32,7 @@ Examples:
   linkgate serve --policies policies --self-signed gate.example,127.0.0.1
       Try it out: a certificate is made, and the caBundle that callers need is printed.
   linkgate serve --policies /policies --tls-cert tls.crt --tls-key tls.key
-      As in a cluster. Policies and certificates are read anew when their files change.
+      As in a cluster. Policies, all that they name, and certificates are read anew when their files change, and at SIGHUP.
   linkgate serve --policies policies --check registry.example/app@sha256:9f86d0..
       Are the policies sound, and what would be decided on this image? Nothing listens.
   curl --cacert ca.pem https://127.0.0.1:8443/v1/verify -d '{\"image\": \"registry.example/app@sha256:9f86d0..\"}'
@@ -118,7 +118,7 @@ struct ListeningArgs {
     #[arg(long, value_name = "ADDR")]
     request_listen: Option<SocketAddr>,
 
-    /// How often the files of policies and certificates are looked at, in seconds.
+    /// How often the files of policies, of all that they name, and of certificates are looked at, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
     reload_interval: f64,
 
@@ -192,12 +192,18 @@ enum LogFormat {
 /// Serves, or checks policies.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     args.start_log()?;
+    if args.check.is_none() {
+        // From here on, before the listener that reloads at it, no SIGHUP ends the process.
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default()).context("cannot wait for SIGHUP")?;
+    }
     let settings = args.settings()?;
     let bounds = Bounds {
         memory: usize::try_from(args.load.memory)? << 20,
         deadline: settings.timeout,
     };
-    let verifier = Arc::new(Verifier::load(bounds, u32::try_from(settings.verifications)?.max(2))?);
+    // One more than judge at once: policies are read meanwhile.
+    let instances = u32::try_from(settings.verifications)?.max(2).saturating_add(1);
+    let verifier = Arc::new(Verifier::load(bounds, instances)?);
     self_test::run(&verifier, &Arithmetic::Native)?;
     let context = Context {
         verifier,

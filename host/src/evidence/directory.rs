@@ -61,6 +61,18 @@ impl Directory {
     }
 
     fn read(&self, about: &About) -> Result<Vec<Piece>, SourceError> {
+        let name = about.name.as_deref().unwrap_or_default();
+        let values = [
+            ("{IMAGE_NAME}", name),
+            ("{ARTIFACT_NAME}", name),
+            ("{NAMESPACE}", about.namespace.as_str()),
+        ];
+        let is_unsaid = |(placeholder, value): &&(&str, &str)| value.is_empty() && self.path.contains(placeholder);
+        if let Some((placeholder, _)) = values.iter().find(is_unsaid) {
+            return Err(self.failed(&format!(
+                "`{placeholder}` has no value here: whoever asks did not say it"
+            )));
+        }
         let Some(path) = self.path(about) else {
             return Ok(Vec::new());
         };

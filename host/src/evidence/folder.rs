@@ -143,7 +143,7 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Opens a file without waiting for somebody to write into it, should it be a pipe that nobody meant.
-fn open_at_once(path: &Path) -> io::Result<(File, Metadata)> {
+pub(crate) fn open_at_once(path: &Path) -> io::Result<(File, Metadata)> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
     let kind = file.metadata()?;

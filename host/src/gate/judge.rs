@@ -33,6 +33,10 @@ enum Unjudged {
     Index(SourceError),
     /// Too much is asked at once.
     Overloaded,
+    /// Nothing is judged by the policy.
+    Suspended(String),
+    /// The policy is made of something that whoever asks did not say.
+    Unfilled(String),
 }
 
 impl From<SourceError> for Unjudged {
@@ -68,7 +72,10 @@ impl Gate {
         subjects: &[Subject],
         arithmetic: &Arithmetic,
     ) -> PolicyDecision {
-        let judged = self.judge(&policy, about, subjects, arithmetic).await;
+        let judged = match &policy.suspended {
+            Some(why) => Err(Unjudged::Suspended(why.clone())),
+            None => self.judge(&policy, about, subjects, arithmetic).await,
+        };
         let said = |reason: Reason, message: String| PolicyDecision {
             policy: policy.name.clone(),
             mode: policy.mode,
@@ -97,6 +104,11 @@ impl Gate {
                     "it is not what this chain made, and whether it is an index of what it made is not known: {error}"
                 ),
             ),
+            Err(Unjudged::Unfilled(why)) => said(Reason::Undecided, why),
+            Err(Unjudged::Suspended(why)) => said(
+                Reason::Undecided,
+                format!("nothing is judged by it, for it has changed and cannot be used: {why}"),
+            ),
             Err(Unjudged::Overloaded) => said(
                 Reason::Overloaded,
                 "too many verifications are waiting: ask again shortly".to_owned(),
@@ -112,6 +124,8 @@ impl Gate {
         subjects: &[Subject],
         arithmetic: &Arithmetic,
     ) -> Result<Judged, Unjudged> {
+        policy.filled(about).map_err(Unjudged::Unfilled)?;
+        policy.subject_names(about).map_err(Unjudged::Unfilled)?;
         let fetching = Stopwatch::now();
         let evidence = self.evidence(policy, about).await;
         self.metrics.fetched(fetching.elapsed(), evidence.is_ok());
@@ -152,7 +166,7 @@ impl Gate {
         evidence: &Evidence,
         arithmetic: &Arithmetic,
     ) -> Result<Kept, Unjudged> {
-        let known = policy.subject_names(about);
+        let known = policy.subject_names(about).map_err(Unjudged::Unfilled)?;
         let named = match known.as_slice() {
             [] => subjects.to_vec(),
             [only] => subjects.iter().map(|subject| called(subject, only)).collect(),
@@ -218,7 +232,9 @@ impl Gate {
         let question = Question {
             request: Request {
                 documents: evidence::documents(evidence.clone()),
-                ..policy.request(about, subjects.to_vec(), now)
+                ..policy
+                    .request(about, subjects.to_vec(), now)
+                    .map_err(Unjudged::Unfilled)?
             },
             inspections: policy.inspections.clone(),
             digest: about.digest.clone(),

@@ -21,6 +21,7 @@ pub mod server;
 pub mod template;
 pub mod tls;
 pub mod verdicts;
+pub mod watched;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use moka::future::Cache;
 use crate::evidence::store::{self, Store};
 use crate::evidence::{About, SourceError};
 use crate::runtime::{COMPONENT, Verifier};
+use crate::signer::keyring::Asks;
 use crate::terminal::harmless;
 use allowed::Allowed;
 use context::Context;
@@ -244,6 +246,10 @@ impl Gate {
         };
         let policies = self.policies.load_full();
         let governing = policies.governing(named.governed(), namespace);
+        let governing = match self.settings.ungoverned {
+            Ungoverned::Allow if governing.is_empty() => policies.ended_governing(named.governed(), namespace),
+            _ => governing,
+        };
         if governing.is_empty() {
             let place = if namespace.is_empty() {
                 String::new()
@@ -287,38 +293,60 @@ impl Gate {
         self.indexes.get_with(image.clone(), look).await
     }
 
-    /// Reads the policies anew if their files have changed. Broken ones leave those in force that were.
-    pub fn reload(&self) {
-        let folder = &self.settings.policies;
-        let changed = policies::fingerprint(folder).map(|found| found != self.policies.load().fingerprint);
-        let loaded = match changed {
-            Ok(false) => {
-                self.set_broken(None);
-                return;
-            }
-            Ok(true) => Policies::load(folder, &self.context),
-            Err(error) => Err(error),
+    /// Reads the policies anew if a file that they were read from has changed, or if `anew` says so. What cannot be read
+    /// holds nothing else back, and what needs no token is in force before any token is asked.
+    pub fn reload(&self, anew: bool) {
+        let registry = self.context.registry.reload(anew).err().map(|error| error.to_string());
+        let before = self.policies.load_full();
+        let read = if anew || !before.are_on_disk(&self.settings.policies) {
+            self.read_again(&before)
+        } else {
+            Ok(())
         };
-        match loaded {
-            Ok(policies) => {
-                self.metrics.policies(policies.all.len());
-                tracing::info!(policies = policies.all.len(), "policies reloaded");
-                advise(&policies);
-                self.policies.store(Arc::new(policies));
-                self.metrics.reloaded("policies", true);
-                self.set_broken(None);
+        let problems: Vec<String> = registry.into_iter().chain(read.err()).collect();
+        let policies = self.policies.load();
+        let is_changed = policies.fingerprint != before.fingerprint;
+        if is_changed || anew {
+            tracing::info!(policies = policies.all.len(), "policies reloaded");
+            for why in &policies.unanswered {
+                tracing::warn!(why, "a token gave no key: the public key that it gave before is kept");
             }
-            Err(error) => {
-                let message = error.to_string();
-                if self.set_broken(Some(message.clone())) {
-                    self.metrics.reloaded("policies", false);
-                    tracing::error!(
-                        error = message,
-                        "policies not reloaded: those from before stay in force"
-                    );
-                }
-            }
+            advise(&policies);
         }
+        self.metrics.policies(policies.all.len());
+        if problems.is_empty() {
+            if is_changed || anew {
+                self.metrics.reloaded("policies", true);
+            }
+            self.set_broken(None);
+            return;
+        }
+        let message = problems.join("; ");
+        if self.set_broken(Some(message.clone())) {
+            self.metrics.reloaded("policies", false);
+            tracing::error!(
+                error = message,
+                "policies not reloaded: those from before stay in force, for these files"
+            );
+        }
+    }
+
+    /// Puts what the files say now in force: first without asking tokens, then with what they answer. The error says what
+    /// could not be read.
+    fn read_again(&self, before: &Policies) -> Result<(), String> {
+        let folder = &self.settings.policies;
+        let known = before
+            .reload(folder, &self.context, Asks::None)
+            .map_err(|error| error.to_string())?;
+        let names_tokens = known.names_tokens();
+        self.policies.store(Arc::new(known));
+        if names_tokens {
+            let known = self.policies.load_full();
+            let answered = known.reload(folder, &self.context, Asks::All);
+            self.policies
+                .store(Arc::new(answered.map_err(|error| error.to_string())?));
+        }
+        self.policies.load().shown_problems().map_or(Ok(()), Err)
     }
 
     /// Says whether that is news.

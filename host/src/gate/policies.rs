@@ -1,26 +1,49 @@
-//! The folder of policies: read as a whole or not at all.
+//! The folder of policies. At the start it is read as a whole or not at all; later, what cannot be read holds nothing else
+//! back.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::context::Context;
 use super::policy::{Governed, Policy, PolicyError};
+use super::watched::Watched;
 use crate::record::hash::Digest;
 use crate::runtime::Arithmetic;
-use crate::signer::keyring::Keyring;
+use crate::signer::keyring::{Asks, Keyring, TokenKeys};
+use crate::signer::pkcs11::TokenError;
 
-/// All policies of a folder, as they stood together at one moment.
-#[derive(Debug)]
+/// The policies of a folder that are in force.
 pub struct Policies {
     /// The policies, in the order of their names.
     pub all: Vec<Arc<Policy>>,
+    /// Policies that are not there any more, kept beside those that are while a file cannot be read: what was in one of them
+    /// may stand there now. They allow nothing by themselves.
+    pub ended: Vec<Arc<Policy>>,
+    /// What keeps files on the disk from being in force.
+    pub problems: Vec<PoliciesError>,
     /// Who does the arithmetic of signatures.
     pub arithmetic: Arithmetic,
-    /// The digest of all files in the folder.
+    /// The digest of all that is in force.
     pub fingerprint: Digest,
+    /// The keys of tokens.
+    pub token_keys: TokenKeys,
+    /// What tokens did not answer, so that the keys that were read before are kept.
+    pub unanswered: Vec<String>,
+    found: Found,
+    watched: Watched,
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Policies")
+            .field("all", &self.all)
+            .field("problems", &self.problems)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a folder's policies cannot be used.
@@ -58,9 +81,6 @@ pub enum PoliciesError {
     Changed(PathBuf),
 }
 
-/// Bytes of one file. A layout with a thousand steps has some hundred KiB.
-const LARGEST: u64 = 16 << 20;
-
 /// How many folders down policies may lie. Symbolic links may lead around in circles.
 const DEEPEST: u32 = 4;
 
@@ -68,110 +88,290 @@ const DEEPEST: u32 = 4;
 const TRIES: u32 = 3;
 
 impl Policies {
-    /// Reads a folder. Files that change meanwhile are read again, so that no two moments are mixed.
+    /// Reads a folder at the start. Files that change meanwhile are read again, so that no two moments are mixed; and one
+    /// that cannot be used is an error.
     pub fn load(folder: &Path, context: &Context) -> Result<Self, PoliciesError> {
-        for _ in 0..TRIES {
-            let before = fingerprint(folder)?;
-            let read = Self::read(folder, context, before);
-            if fingerprint(folder)? == before {
-                return read;
-            }
+        let mut loaded = Self::read(folder, context, None, Asks::All)?;
+        match loaded.problems.is_empty() {
+            true => Ok(loaded),
+            false => Err(loaded.problems.swap_remove(0)),
         }
-        Err(PoliciesError::Changed(folder.to_owned()))
     }
 
-    fn read(folder: &Path, context: &Context, fingerprint: Digest) -> Result<Self, PoliciesError> {
-        let mut keyring = Keyring::default();
-        let mut named: BTreeMap<String, Arc<Policy>> = BTreeMap::new();
-        let is_policy = |path: &PathBuf| {
-            path.extension().is_some_and(|extension| {
-                extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
-            })
-        };
-        for file in files(folder)?.into_iter().filter(is_policy) {
-            let policy = Policy::load(&file, context, &mut keyring)?;
-            if let Some(first) = named.get(&policy.name) {
-                return Err(PoliciesError::Twice {
-                    name: policy.name,
-                    first: first.file.clone(),
-                    second: file,
-                });
+    /// Reads the folder again. What cannot be used holds nothing else back: the policy that was read from the same file before
+    /// stays in force, so that no typing error opens or closes the gate. Where what is there takes trust away
+    /// ([`PolicyError::takes_trust_away`]), that policy allows nothing any more.
+    pub fn reload(&self, folder: &Path, context: &Context, asks: Asks) -> Result<Self, PoliciesError> {
+        Self::read(folder, context, Some(self), asks)
+    }
+
+    /// Whether every file is as it was when these policies were read from them.
+    pub fn are_on_disk(&self, folder: &Path) -> bool {
+        self.problems.is_empty()
+            && Found::look(folder).is_ok_and(|found| found == self.found)
+            && self.watched.is_as_it_was()
+    }
+
+    fn read(folder: &Path, context: &Context, before: Option<&Self>, asks: Asks) -> Result<Self, PoliciesError> {
+        let mut tries = 1;
+        loop {
+            let found = Found::look(folder)?;
+            let mut reading = Reading::new(before, asks);
+            for file in &found.files {
+                reading.policy(file, context);
             }
-            named.insert(policy.name.clone(), Arc::new(policy));
+            let is_still_so = reading.watched.is_as_it_was() && Found::look(folder).is_ok_and(|again| again == found);
+            if !is_still_so && tries < TRIES {
+                tries += 1;
+                continue;
+            }
+            reading.take_back_what_changed();
+            return reading.end(folder, found);
         }
-        if named.is_empty() {
-            return Err(PoliciesError::None(folder.to_owned()));
-        }
-        Ok(Self {
-            all: named.into_values().collect(),
-            arithmetic: keyring.arithmetic(false),
-            fingerprint,
-        })
     }
 
     /// The policies that govern a thing: all of them must accept it.
     pub fn governing(&self, governed: Governed<'_>, namespace: &str) -> Vec<Arc<Policy>> {
-        let governing = self.all.iter().filter(|policy| policy.governs(governed, namespace));
-        governing.cloned().collect()
+        let governs = |policy: &&Arc<Policy>| policy.governs(governed, namespace);
+        let mut governing: Vec<_> = self.all.iter().filter(governs).cloned().collect();
+        if !governing.is_empty() {
+            governing.extend(self.ended_governing(governed, namespace));
+        }
+        governing
+    }
+
+    /// The policies that govern a thing and are not there any more: only what none governs may pass without a policy.
+    pub fn ended_governing(&self, governed: Governed<'_>, namespace: &str) -> Vec<Arc<Policy>> {
+        let governs = |policy: &&Arc<Policy>| policy.governs(governed, namespace);
+        self.ended.iter().filter(governs).cloned().collect()
+    }
+
+    /// Whether a policy names a key in a token.
+    pub fn names_tokens(&self) -> bool {
+        !self.token_keys.is_empty() || self.problems.iter().any(|problem| problem.of_token().is_some())
+    }
+
+    /// What cannot be read, and what comes of it, in one line; nothing if all is in force.
+    pub fn shown_problems(&self) -> Option<String> {
+        let shown = |problem: &PoliciesError| match problem.takes_trust_away() {
+            true => format!("{problem} (for as long as that is so, nothing is allowed by this policy)"),
+            false => problem.to_string(),
+        };
+        let shown: Vec<String> = self.problems.iter().map(shown).collect();
+        (!shown.is_empty()).then(|| shown.join("; "))
+    }
+
+    /// Why only a restart of the process helps, where that is so.
+    pub fn need_restart(&self) -> Option<String> {
+        let is_hopeless = |problem: &&PoliciesError| problem.of_token().is_some_and(TokenError::needs_restart);
+        let hopeless = self.problems.iter().find(is_hopeless);
+        hopeless.map(ToString::to_string).or_else(|| {
+            let reference = self.token_keys.need_restart().next()?;
+            Some(format!(
+                "the token of the key `{reference}` does not answer any more, whatever is tried"
+            ))
+        })
     }
 }
 
-/// Reads a file of a policy: a regular one that is as small as such files are. Of a larger one, or of a pipe, no part would
-/// be the whole.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(path)?;
-    if !kind.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
-    }
-    Ok(bytes)
-}
-
-/// The digest of a folder's files: their names and bytes.
-pub fn fingerprint(folder: &Path) -> Result<Digest, PoliciesError> {
-    let mut sum = String::new();
-    for path in files(folder)? {
-        let bytes = read(&path).map_err(|cause| unreadable(&path, cause))?;
-        sum.extend([
-            path.display().to_string(),
-            "\0".to_owned(),
-            Digest::of(&bytes).to_string(),
-            "\0".to_owned(),
-        ]);
-    }
-    Ok(Digest::of(sum.as_bytes()))
-}
-
-/// The files in a folder and in the folders in it, in order. What begins with a dot is how mounts are exchanged.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, PoliciesError> {
-    let mut files = Vec::new();
-    collect(folder, 0, &mut files)?;
-    files.sort();
-    Ok(files)
-}
-
-fn collect(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), PoliciesError> {
-    for path in entries(folder)? {
-        if !path.is_dir() {
-            files.push(path);
-        } else if depth < DEEPEST {
-            collect(&path, depth + 1, files)?;
-        } else {
-            return Err(PoliciesError::TooDeep(path));
+impl PoliciesError {
+    /// What a token answered instead of a key.
+    fn of_token(&self) -> Option<&TokenError> {
+        match self {
+            Self::Policy(error) => error.of_token(),
+            _ => None,
         }
     }
-    Ok(())
+
+    fn takes_trust_away(&self) -> bool {
+        matches!(self, Self::Policy(error) if error.takes_trust_away())
+    }
+
+    /// The file or folder that cannot be used.
+    fn place(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. } | Self::None(path) | Self::TooDeep(path) | Self::Changed(path) => path,
+            Self::Policy(error) => &error.file,
+            Self::Twice { second, .. } => second,
+        }
+    }
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, PoliciesError> {
-    let failed = |cause| unreadable(folder, cause);
+/// Policies while they are read.
+struct Reading<'b> {
+    before: Option<&'b Policies>,
+    keyring: Keyring,
+    all: Vec<Arc<Policy>>,
+    problems: Vec<PoliciesError>,
+    watched: Watched,
+}
+
+impl<'b> Reading<'b> {
+    fn new(before: Option<&'b Policies>, asks: Asks) -> Self {
+        let known = before.map(|before| before.token_keys.clone()).unwrap_or_default();
+        Self {
+            before,
+            keyring: Keyring::knowing(known, asks),
+            all: Vec::new(),
+            problems: Vec::new(),
+            watched: Watched::default(),
+        }
+    }
+
+    fn policy(&mut self, file: &Path, context: &Context) {
+        match Policy::load(file, context, &mut self.keyring) {
+            Ok(policy) => {
+                self.watched.extend(&policy.watched);
+                if let Some(first) = self.all.iter().find(|other| other.name == policy.name) {
+                    // Both are in force: which one is meant is not known, and all that govern must accept.
+                    self.problems.push(PoliciesError::Twice {
+                        name: policy.name.clone(),
+                        first: first.file.clone(),
+                        second: file.to_owned(),
+                    });
+                }
+                self.all.push(Arc::new(policy));
+            }
+            Err(error) => self.stand_in(PoliciesError::Policy(error)),
+        }
+    }
+
+    /// The policies from before stand in for those of a file or folder that cannot be used.
+    fn stand_in(&mut self, problem: PoliciesError) {
+        let before = self.before.into_iter().flat_map(|before| &before.all);
+        let stand_ins = before.filter(|policy| policy.file.starts_with(problem.place()));
+        for policy in stand_ins {
+            let mut policy = Policy::clone(policy);
+            if problem.takes_trust_away() {
+                policy.suspended = Some(problem.to_string());
+            }
+            self.keyring.keep(policy.tokens.iter().cloned());
+            self.all.push(Arc::new(policy));
+        }
+        self.problems.push(problem);
+    }
+
+    /// A policy of which a file changes all the time is none of one moment.
+    fn take_back_what_changed(&mut self) {
+        let (all, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.all)
+            .into_iter()
+            .partition(|policy| self.is_from_before(policy) || policy.watched.is_as_it_was());
+        self.all = all;
+        for policy in changed {
+            self.stand_in(PoliciesError::Changed(policy.file.clone()));
+        }
+    }
+
+    fn is_from_before(&self, policy: &Policy) -> bool {
+        let before = self.before.into_iter().flat_map(|before| &before.all);
+        before
+            .into_iter()
+            .any(|other| other.file == policy.file && other.watched == policy.watched)
+    }
+
+    fn end(mut self, folder: &Path, found: Found) -> Result<Policies, PoliciesError> {
+        for problem in found.problems() {
+            self.stand_in(problem);
+        }
+        if self.all.is_empty() {
+            return Err(self
+                .problems
+                .pop()
+                .unwrap_or_else(|| PoliciesError::None(folder.to_owned())));
+        }
+        let mut ended = Vec::new();
+        if !self.problems.is_empty()
+            && let Some(before) = self.before
+        {
+            let is_there = |policy: &&Arc<Policy>| {
+                !self
+                    .all
+                    .iter()
+                    .any(|other| other.name == policy.name || other.file == policy.file)
+            };
+            ended.extend(before.all.iter().chain(&before.ended).filter(is_there).cloned());
+            self.keyring
+                .keep(ended.iter().flat_map(|policy| policy.tokens.iter().cloned()));
+        }
+        self.all
+            .sort_by(|one, other| (&one.name, &one.file).cmp(&(&other.name, &other.file)));
+        let sum: String = self.all.iter().chain(&ended).map(|policy| policy.identity()).collect();
+        Ok(Policies {
+            all: self.all,
+            ended,
+            problems: self.problems,
+            fingerprint: Digest::of(sum.as_bytes()),
+            token_keys: self.keyring.token_keys(),
+            unanswered: self.keyring.unanswered().iter().map(ToString::to_string).collect(),
+            arithmetic: self.keyring.arithmetic(false),
+            found,
+            watched: self.watched,
+        })
+    }
+}
+
+/// The files of policies that a folder has, and the places in it where there may be more.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    files: Vec<PathBuf>,
+    too_deep: Vec<PathBuf>,
+    unreadable: Vec<(PathBuf, String)>,
+}
+
+impl Found {
+    /// Looks for files called `*.yaml` in a folder and in the folders in it. What begins with a dot is how mounts are
+    /// exchanged.
+    fn look(folder: &Path) -> Result<Self, PoliciesError> {
+        let mut found = Self::default();
+        let entries = entries(folder).map_err(|cause| PoliciesError::Unreadable {
+            path: folder.to_owned(),
+            cause,
+        })?;
+        found.collect(entries, 0);
+        found.files.sort();
+        if found.files.is_empty() && found.too_deep.is_empty() && found.unreadable.is_empty() {
+            return Err(PoliciesError::None(folder.to_owned()));
+        }
+        Ok(found)
+    }
+
+    fn collect(&mut self, paths: Vec<PathBuf>, depth: u32) {
+        for path in paths {
+            if !path.is_dir() {
+                if is_policy(&path) {
+                    self.files.push(path);
+                }
+            } else if depth < DEEPEST {
+                match entries(&path) {
+                    Ok(entries) => self.collect(entries, depth + 1),
+                    Err(cause) => self.unreadable.push((path, cause.to_string())),
+                }
+            } else {
+                self.too_deep.push(path);
+            }
+        }
+    }
+
+    /// The places where there may be policies that are not read.
+    fn problems(&self) -> Vec<PoliciesError> {
+        let too_deep = self.too_deep.iter().cloned().map(PoliciesError::TooDeep);
+        let unreadable = self.unreadable.iter().map(|(path, cause)| PoliciesError::Unreadable {
+            path: path.clone(),
+            cause: io::Error::other(cause.clone()),
+        });
+        too_deep.chain(unreadable).collect()
+    }
+}
+
+fn is_policy(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"))
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         let is_hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -180,11 +380,4 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, PoliciesError> {
         }
     }
     Ok(entries)
-}
-
-fn unreadable(path: &Path, cause: io::Error) -> PoliciesError {
-    PoliciesError::Unreadable {
-        path: path.to_owned(),
-        cause,
-    }
 }

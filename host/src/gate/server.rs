@@ -12,11 +12,13 @@ use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
-use tokio::signal::unix::{SignalKind, signal};
+use linkgate_verifier::instant::Instant;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Gate;
 use super::face;
 use super::tls::{Certificates, TlsError};
+use crate::record::link;
 
 /// Where and how a gate listens.
 #[derive(Clone, Debug)]
@@ -69,6 +71,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Answers until the process is told to end. `ready` is called once everybody can ask.
 pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
+    let told_to_reload = hangups();
     let tls = RustlsConfig::from_config(listening.certificates.load(listening.clients.as_deref())?);
     let handle = Handle::new();
     let open = Arc::new(Open::default());
@@ -81,7 +84,7 @@ pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(Soc
             Some(whole)
         }
     };
-    tokio::spawn(watch(Arc::clone(&gate), tls, listening.clone()));
+    tokio::spawn(watch(Arc::clone(&gate), tls, listening.clone(), told_to_reload));
     match told_to_end() {
         Ok(told) => drop(tokio::spawn(drain(told, handle, listening.drain))),
         Err(error) => tracing::error!(%error, "signals cannot be waited for: the process ends without draining"),
@@ -124,13 +127,17 @@ fn start(
         .first_request_timeout(PATIENCE)
         .handle(handle.clone());
     let builder = server.http_builder();
+    // A date that HTTP cannot write is left out: writing it would end the connection.
+    let has_date = (0..=Instant::LAST.0).contains(&link::now().0);
     builder
         .http1()
+        .auto_date_header(has_date)
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(HEAD);
     builder
         .http2()
+        .auto_date_header(has_date)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
@@ -235,31 +242,56 @@ impl<S: Send + 'static> Accept<tokio::net::TcpStream, S> for Bounded {
     }
 }
 
-/// Looks at policies and certificates now and then, and reads anew what has changed.
-async fn watch(gate: Arc<Gate>, tls: RustlsConfig, listening: Listening) {
+/// Looks at policies and certificates now and then, and reads anew what has changed; all of it when a signal says so.
+async fn watch(gate: Arc<Gate>, tls: RustlsConfig, listening: Listening, mut told: Option<Signal>) {
     let mut before = read_certificates(&listening).await;
     loop {
-        tokio::time::sleep(listening.reload).await;
+        let anew = tokio::select! {
+            () = tokio::time::sleep(listening.reload) => false,
+            () = heard(&mut told) => true,
+        };
+        if anew {
+            tracing::info!("SIGHUP: policies and certificates are read anew");
+        }
+        // The certificates first: they wait for no token.
+        let now = read_certificates(&listening).await;
+        if anew || now != before {
+            before = now;
+            reload_certificates(&gate, &tls, &listening);
+        }
         let reloading = Arc::clone(&gate);
         // Reading files and asking tokens for keys keeps no request waiting.
-        let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
-        let now = read_certificates(&listening).await;
-        if now == before {
-            continue;
+        let _ = tokio::task::spawn_blocking(move || reloading.reload(anew)).await;
+    }
+}
+
+fn reload_certificates(gate: &Gate, tls: &RustlsConfig, listening: &Listening) {
+    match listening.certificates.load(listening.clients.as_deref()) {
+        Ok(config) => {
+            tls.reload_from_config(config);
+            gate.metrics().reloaded("certificates", true);
+            tracing::info!("certificates reloaded");
         }
-        before = now;
-        match listening.certificates.load(listening.clients.as_deref()) {
-            Ok(config) => {
-                tls.reload_from_config(config);
-                gate.metrics().reloaded("certificates", true);
-                tracing::info!("certificates reloaded");
-            }
-            Err(error) => {
-                gate.metrics().reloaded("certificates", false);
-                tracing::error!(%error, "certificates not reloaded: those from before stay in force");
-            }
+        Err(error) => {
+            gate.metrics().reloaded("certificates", false);
+            tracing::error!(%error, "certificates not reloaded: those from before stay in force");
         }
     }
+}
+
+/// Waits for a signal; for ever, where there is none to wait for.
+async fn heard(told: &mut Option<Signal>) {
+    match told {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// SIGHUP, which ends the process no more from this call on.
+fn hangups() -> Option<Signal> {
+    signal(SignalKind::hangup())
+        .inspect_err(|error| tracing::error!(%error, "SIGHUP cannot be waited for"))
+        .ok()
 }
 
 /// The bytes of the certificates' files as they are now.

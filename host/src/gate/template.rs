@@ -31,19 +31,31 @@ pub enum TemplateError {
     Brace,
 }
 
+/// A placeholder that has no value for an artifact: whoever asked did not say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{{{0}}}` has no value here: whoever asks did not say it")]
+pub struct Unfilled(pub &'static str);
+
 impl Template {
-    /// The value for an artifact.
-    pub fn fill(&self, about: &About) -> String {
+    /// The value for an artifact. With an empty placeholder it would be another pattern than its author meant.
+    pub fn fill(&self, about: &About) -> Result<String, Unfilled> {
         let mut value = String::new();
         for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => value.push_str(text),
-                Piece::Image => value.push_str(about.name.as_deref().unwrap_or_default()),
-                Piece::Digest => value.push_str(&about.digest.to_string()),
-                Piece::Namespace => value.push_str(&about.namespace),
+            let (placeholder, filled) = match piece {
+                Piece::Text(text) => {
+                    value.push_str(text);
+                    continue;
+                }
+                Piece::Image => ("IMAGE_NAME", about.name.clone().unwrap_or_default()),
+                Piece::Digest => ("IMAGE_DIGEST", about.digest.to_string()),
+                Piece::Namespace => ("NAMESPACE", about.namespace.clone()),
+            };
+            if filled.is_empty() {
+                return Err(Unfilled(placeholder));
             }
+            value.push_str(&filled);
         }
-        value
+        Ok(value)
     }
 }
 
@@ -112,8 +124,25 @@ mod tests {
             ("{NAMESPACE}/{IMAGE_DIGEST}!", &format!("prod/{digest}!")),
             ("{{IMAGE_NAME}}", "{IMAGE_NAME}"),
         ] {
-            assert_eq!(written.parse::<Template>().unwrap().fill(&about), value);
+            assert_eq!(written.parse::<Template>().unwrap().fill(&about).as_deref(), Ok(value));
         }
+    }
+
+    #[test]
+    fn an_empty_placeholder_is_no_value() {
+        let about = About {
+            image: None,
+            name: None,
+            digest: ManifestDigest::of(b"test"),
+            namespace: String::new(),
+        };
+        for (written, placeholder) in [("{NAMESPACE}/*", "NAMESPACE"), ("{IMAGE_NAME}", "IMAGE_NAME")] {
+            assert_eq!(
+                written.parse::<Template>().unwrap().fill(&about),
+                Err(Unfilled(placeholder))
+            );
+        }
+        assert_eq!("".parse::<Template>().unwrap().fill(&about).as_deref(), Ok(""));
     }
 
     #[test]

@@ -366,7 +366,9 @@ mod tests {
             bytes: 1 << 20,
         });
         let policy = load(&Written::default()).unwrap();
-        let request = policy.request(&about("r.example/app", "", b"image"), Vec::new(), Instant(1_000));
+        let request = policy
+            .request(&about("r.example/app", "prod", b"image"), Vec::new(), Instant(1_000))
+            .unwrap();
         let verifier = crate::gate::policy::tests::verifier();
         let answer = verifier.verify(&request, &crate::runtime::Arithmetic::Native).answer;
         let end = answer.as_ref().unwrap().valid_until.unwrap();

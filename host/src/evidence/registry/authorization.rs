@@ -129,7 +129,7 @@ impl Registry {
         })?;
         let led = self.led(Reach::Anyone, reply, url);
         let (url, elsewhere) = led.map_err(|astray| Fault::astray(image.registry(), "a token", astray))?;
-        Ok((url, elsewhere.unwrap_or_else(|| self.http.clone())))
+        Ok((url, elsewhere.unwrap_or_else(|| self.clients.load().http.clone())))
     }
 
     /// The token that a token server answers a request with. What it redirects to is not asked: the request holds secrets.

@@ -18,6 +18,8 @@ use super::request::Reply;
 pub(super) enum Fault {
     #[error("`{host}` is no host: {cause}")]
     Host { host: String, cause: String },
+    #[error("`{host}` is not asked: by this machine's clock it is before 1970, and no certificate holds")]
+    Clock { host: String },
     #[error("`{host}` did not answer within {seconds} s: is it up, and is --registry-timeout long enough?")]
     Slow { host: String, seconds: u64 },
     #[error("cannot connect to `{host}`: {cause}")]

@@ -18,8 +18,10 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use linkgate_image::manifest::{ACCEPTED, MANIFEST_BYTES};
 use linkgate_image::{Image, ManifestDigest};
@@ -68,15 +70,23 @@ pub enum RegistryError {
 
 /// A client of registries that many tasks use at once.
 pub struct Registry {
-    /// The client that asks registries. It follows no redirection by itself.
-    http: reqwest::Client,
-    /// Those that ask whom registries lead to.
-    others: Others,
+    clients: ArcSwap<Clients>,
+    options: Options,
     /// Registries that are spoken with in the clear.
     plain: Vec<String>,
     seconds: u64,
     credentials: Credentials,
     authorizations: Cache<Access, Authorization>,
+}
+
+/// The clients of HTTP, and whom they trust.
+struct Clients {
+    /// The one that asks registries. It follows no redirection by itself.
+    http: reqwest::Client,
+    /// Those that ask whom registries lead to.
+    others: Others,
+    /// The authorities (DER) besides the system's.
+    authorities: Vec<Vec<u8>>,
 }
 
 /// How long what a registry wants to see is known. No token holds for less than 60 s ("Token Authentication
@@ -106,14 +116,10 @@ impl fmt::Debug for Registry {
 impl Registry {
     /// A client as the options have it. Nothing is sent yet.
     pub fn new(options: &Options) -> Result<Self, RegistryError> {
-        let authorities = authorities(options)?;
-        let timeout = Duration::from_secs(options.registry_timeout);
-        let http = client(&authorities, timeout, |builder| builder)?;
-        let others = Others::new(&authorities, timeout, http.clone())?;
         let plain = options.plain_http.iter().map(|host| plain(host));
         Ok(Self {
-            http,
-            others,
+            clients: ArcSwap::from_pointee(Clients::new(authorities(options)?, options)?),
+            options: options.clone(),
             plain: plain.collect::<Result<_, _>>()?,
             seconds: options.registry_timeout,
             credentials: Credentials::new(options)?,
@@ -122,6 +128,31 @@ impl Registry {
                 .time_to_live(AUTHORIZATION_LIFETIME)
                 .build(),
         })
+    }
+
+    /// Trusts the authorities that their file has now, if they are others than before; those of the system are read again
+    /// where `anew` says so. After an error the ones from before are trusted.
+    pub fn reload(&self, anew: bool) -> Result<(), RegistryError> {
+        let named = self
+            .options
+            .registry_ca
+            .as_deref()
+            .map(|path| (path, fs::metadata(path)));
+        let authorities = match named {
+            // A pipe gives what it has once.
+            Some((_, Ok(kind))) if !kind.is_file() => self.clients.load().authorities.clone(),
+            Some((path, Err(cause))) => {
+                return Err(RegistryError::Ca {
+                    path: path.to_owned(),
+                    cause,
+                });
+            }
+            _ => authorities(&self.options)?,
+        };
+        if anew || authorities != self.clients.load().authorities {
+            self.clients.store(Arc::new(Clients::new(authorities, &self.options)?));
+        }
+        Ok(())
     }
 
     /// The digest of what a tag means now, or of a digest that there is; none if there is no such image.
@@ -235,6 +266,19 @@ impl Registry {
         let mut url = self.root(image)?;
         url.set_path(&format!("/v2/{}/{place}", image.repository()));
         Ok(url)
+    }
+}
+
+impl Clients {
+    fn new(authorities: Vec<Vec<u8>>, options: &Options) -> Result<Self, RegistryError> {
+        let timeout = Duration::from_secs(options.registry_timeout);
+        let http = client(&authorities, timeout, |builder| builder)?;
+        let others = Others::new(&authorities, timeout, http.clone())?;
+        Ok(Self {
+            http,
+            others,
+            authorities,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use super::address::Kind;
 use super::authorization::{Authorization, Operation};
 use super::fault::Fault;
 use super::lead::{Astray, REDIRECTIONS, Reach, host, is_redirection, location};
+use crate::record::link;
 
 /// A request about a repository.
 #[derive(Clone, Debug)]
@@ -139,10 +140,11 @@ impl Registry {
         let is_reading = [Method::GET, Method::HEAD].contains(&request.method);
         let reach = if is_reading { request.reach } else { Reach::Own };
         let (mut url, mut elsewhere, mut kind) = (request.url.clone(), request.elsewhere.clone(), None);
+        let clients = self.clients.load_full();
         for _ in 0..=REDIRECTIONS {
             let other = elsewhere.as_ref().map(|_| host(&url));
             let (client, authorization) = match &elsewhere {
-                None => (&self.http, authorization),
+                None => (&clients.http, authorization),
                 Some(client) => (client, &Authorization::Anonymous),
             };
             let sent = request.to(client, &url, authorization);
@@ -151,7 +153,7 @@ impl Registry {
             reply.anonymous = matches!(authorization, Authorization::Anonymous);
             reply.elsewhere.clone_from(&other);
             // That of the registry, whoever it led to.
-            reply.kind = *kind.get_or_insert_with(|| self.others.kind(&url, reply.kind));
+            reply.kind = *kind.get_or_insert_with(|| clients.others.kind(&url, reply.kind));
             if !is_redirection(&request.method, reply.status) {
                 return Ok(reply);
             }
@@ -171,7 +173,7 @@ impl Registry {
         let client = match (is_own, reach) {
             (true, _) => Astray::of_credentials(&to).map_or(Ok(None), Err),
             (false, Reach::Own) => Err(Astray::new(&to, "only the registry itself is asked for that")),
-            (false, Reach::Anyone) => self.others.client(reply.kind, &reply.url, &to).map(Some),
+            (false, Reach::Anyone) => self.clients.load().others.client(reply.kind, &reply.url, &to).map(Some),
         };
         Ok((to, client?))
     }
@@ -190,6 +192,9 @@ impl Registry {
             what: what.to_owned(),
             most,
         };
+        if link::now().0 < 0 {
+            return Err(Fault::Clock { host: host.to_owned() });
+        }
         let mut response = sent.send().await.map_err(failed)?;
         let kind = response
             .remote_addr()

@@ -16,18 +16,27 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Policies are in force and the component has passed its self-test, or this listener would not be there. What is wrong
-/// with policies that could not be reloaded is told beside that.
+/// with policies that could not be reloaded is told beside that. Not ready is a gate that can judge, or read, by a token's key
+/// only after a restart.
 pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
     let policies = gate.policies();
     let names: Vec<&str> = policies.all.iter().map(|policy| policy.name.as_str()).collect();
-    let detail = json!({
-        "ready": true,
+    let restart = policies.need_restart();
+    let status = match restart {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut detail = json!({
+        "ready": restart.is_none(),
         "policies": names,
         "fingerprint": policies.fingerprint.to_string(),
-        "reload": gate.broken().map_or_else(|| "ok".to_owned(), |why| format!("broken, the policies from before are in force: {why}")),
+        "reload": gate.broken().map_or_else(|| "ok".to_owned(), |why| format!("broken, the policies from before are in force, for these files: {why}")),
         "component": gate.component,
     });
-    answer(StatusCode::OK, &detail)
+    if let (Some(why), Some(detail)) = (restart, detail.as_object_mut()) {
+        detail.insert("restart".to_owned(), why.into());
+    }
+    answer(status, &detail)
 }
 
 /// What was counted.

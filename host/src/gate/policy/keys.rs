@@ -5,26 +5,33 @@ use std::path::Path;
 
 use linkgate_verifier::request::{self, NamedKey};
 
-use super::Problem;
+use super::{Problem, read};
 use crate::gate::context::Context;
-use crate::key::PublicKeyFile;
+use crate::gate::watched::Watched;
+use crate::key::{self, PublicKeyFile};
+use crate::signer::SignerError;
 use crate::signer::keyring::Keyring;
+use crate::signer::pkcs11::Reference;
 
 /// Reads the keys of a policy.
 pub(super) struct Keys<'c> {
     context: &'c Context,
     keyring: &'c mut Keyring,
     folder: &'c Path,
+    watched: Watched,
+    tokens: Vec<String>,
     all: Vec<PublicKeyFile>,
 }
 
 impl<'c> Keys<'c> {
-    /// Of a policy in that folder.
-    pub(super) fn new(context: &'c Context, keyring: &'c mut Keyring, folder: &'c Path) -> Self {
+    /// Of a policy in that folder, from which these files were read already.
+    pub(super) fn new(context: &'c Context, keyring: &'c mut Keyring, folder: &'c Path, watched: Watched) -> Self {
         Self {
             context,
             keyring,
             folder,
+            watched,
+            tokens: Vec::new(),
             all: Vec::new(),
         }
     }
@@ -34,8 +41,30 @@ impl<'c> Keys<'c> {
         &self.all
     }
 
+    /// The references of those that are in tokens.
+    pub(super) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
+    /// The files that they, and what was read before them, were read from.
+    pub(super) fn watched(&self) -> Watched {
+        self.watched.clone()
+    }
+
+    /// The keys of a file beside the policy, or the key in a token.
+    fn look_up(&mut self, reference: &str) -> Result<Vec<PublicKeyFile>, Problem> {
+        if Reference::is_meant(reference) {
+            let read = self.keyring.of_token(reference, &self.context.tokens);
+            self.tokens.push(reference.to_owned());
+            return Ok(vec![read.map_err(SignerError::Token)?]);
+        }
+        let path = self.folder.join(reference);
+        let content = read(&mut self.watched, &path)?;
+        Ok(key::public_in(&path, &content).map_err(SignerError::File)?)
+    }
+
     fn read(&mut self, reference: &str) -> Result<Vec<PublicKeyFile>, Problem> {
-        let read = self.context.keys(self.folder, reference, self.keyring)?;
+        let read = self.look_up(reference)?;
         self.all.extend(read.iter().cloned());
         Ok(read)
     }
@@ -53,7 +82,7 @@ impl<'c> Keys<'c> {
     pub(super) fn functionaries(&mut self, references: &BTreeMap<String, String>) -> Result<Vec<NamedKey>, Problem> {
         let mut named = Vec::new();
         for (label, reference) in references {
-            let read = self.context.keys(self.folder, reference, self.keyring)?;
+            let read = self.look_up(reference)?;
             let [key] = read.as_slice() else {
                 return Err(Problem::Label {
                     label: label.clone(),

@@ -13,13 +13,15 @@ use std::sync::Arc;
 use linkgate_image::ImageError;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::request::{self, Content, NamedKey, Options, Request, Trust};
-use linkgate_verifier::verdict::{Code, Undecided};
+use linkgate_verifier::verdict::{self, Code, Undecided};
+use linkgate_verifier::verify;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::patterns::Patterns;
-use super::policies;
 use super::template::{Template, TemplateError};
+use super::watched::Watched;
+use crate::checker::Native;
 use crate::evidence::{About, Source};
 use crate::record::hash::Digest;
 use crate::record::link;
@@ -27,6 +29,7 @@ use crate::report::names::Names;
 use crate::runtime::Arithmetic;
 use crate::signer::SignerError;
 use crate::signer::keyring::Keyring;
+use crate::signer::pkcs11::TokenError;
 use keys::Keys;
 use written::Written;
 
@@ -52,7 +55,7 @@ impl Mode {
 }
 
 /// A policy, ready to judge by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// What it is called.
     pub name: String,
@@ -88,8 +91,16 @@ pub struct Policy {
     pub steps: BTreeSet<String>,
     /// The instant at which the layout expires.
     pub expires: Option<Instant>,
+    /// What is to be said of steps that have no threshold.
+    pub thresholds: Vec<String>,
     /// SHA-256 of everything above that a verdict depends on.
     pub digest: Digest,
+    /// The files that it was read from.
+    pub watched: Watched,
+    /// The references of the keys in tokens that it names.
+    pub tokens: Vec<String>,
+    /// Why nothing is judged by it, where that is so ([`PolicyError::takes_trust_away`]).
+    pub suspended: Option<String>,
 }
 
 /// What a policy may govern.
@@ -167,6 +178,8 @@ pub enum Problem {
         file: PathBuf,
         /// Why, in the verifier's words.
         message: String,
+        /// Whether it is for its signatures: they are not the owners'.
+        untrusted: bool,
     },
     /// An inspection that no key stands for: a gate runs no commands.
     #[error(
@@ -184,6 +197,28 @@ pub enum Problem {
     Image(#[from] ImageError),
 }
 
+impl PolicyError {
+    /// Why the policy that was read from the file before is not to be judged by any more, where that is so. What the file, or
+    /// what it names, says now takes trust away: a key or layout is gone, another key is to be believed, or the owners did
+    /// not sign the layout. A file that is only malformed says nothing.
+    pub fn takes_trust_away(&self) -> bool {
+        match &self.problem {
+            Problem::Key(SignerError::Token(error)) => !matches!(error, TokenError::NotRead(_)),
+            Problem::Layout { untrusted, .. } => *untrusted,
+            Problem::Unreadable { path, cause } => *path != self.file && cause.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// What a token answered instead of a key.
+    pub const fn of_token(&self) -> Option<&TokenError> {
+        match &self.problem {
+            Problem::Key(SignerError::Token(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl Policy {
     /// Reads the policy of a file, and all that it names beside it.
     pub fn load(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Box<PolicyError>> {
@@ -196,7 +231,8 @@ impl Policy {
     }
 
     fn read(file: &Path, context: &Context, keyring: &mut Keyring) -> Result<Self, Problem> {
-        let text = read(file)?;
+        let mut watched = Watched::default();
+        let text = read(&mut watched, file)?;
         let text = String::from_utf8(text).map_err(|_| Problem::Form("it is not UTF-8".to_owned()))?;
         let written = Written::parse(&text)?;
         let folder = file.parent().unwrap_or(Path::new("."));
@@ -207,13 +243,14 @@ impl Policy {
         if written.images.is_empty() && written.artifacts.is_empty() {
             return Err(Problem::Nothing);
         }
-        let mut keys = Keys::new(context, keyring, folder);
         let layout_file = folder.join(&written.layout);
+        let layout = read(&mut watched, &layout_file)?;
+        let mut keys = Keys::new(context, keyring, folder, watched);
         let mut policy = Self {
             images: Patterns::of_images(&written.images)?,
             artifacts: Patterns::new(&written.artifacts)?,
             namespaces: Patterns::of_namespaces(&written.namespaces)?,
-            layout: read(&layout_file)?,
+            layout,
             trust: written.trust(&mut keys)?,
             parameters: written.templates()?,
             inspections: written
@@ -235,11 +272,25 @@ impl Policy {
             name,
             steps: BTreeSet::new(),
             expires: None,
+            thresholds: Vec::new(),
             digest: Digest::of(b""),
+            tokens: keys.tokens().to_vec(),
+            watched: keys.watched(),
+            suspended: None,
         };
         policy.check(context)?;
         policy.digest = policy.summed();
         Ok(policy)
+    }
+
+    /// What makes it another policy than one that was read at another time, in a text.
+    pub fn identity(&self) -> String {
+        let (files, digest) = (self.watched.summed(), &self.digest);
+        format!(
+            "{}\0{files}{digest}\0{}\0",
+            self.file.display(),
+            self.suspended.is_some()
+        )
     }
 
     /// Whether it governs a thing of that name in a namespace.
@@ -256,9 +307,20 @@ impl Policy {
     }
 
     /// What products are called that may be the image; any, if there is no name.
-    pub fn subject_names(&self, about: &About) -> Vec<String> {
+    pub fn subject_names(&self, about: &About) -> Result<Vec<String>, String> {
         let names = self.subject.iter().filter(|_| about.image.is_some());
-        names.map(|name| name.fill(about)).collect()
+        names
+            .map(|name| name.fill(about).map_err(|why| format!("`subject`: {why}")))
+            .collect()
+    }
+
+    /// The values of its layout's parameters for an artifact, or why one has none.
+    pub fn filled(&self, about: &About) -> Result<BTreeMap<String, String>, String> {
+        let fill = |(name, template): (&String, &Template)| match template.fill(about) {
+            Ok(value) => Ok((name.clone(), value)),
+            Err(why) => Err(format!("the parameter `{name}`: {why}")),
+        };
+        self.parameters.iter().map(fill).collect()
     }
 
     /// What its author may not know of it.
@@ -270,6 +332,16 @@ impl Policy {
                 self.name
             ));
         }
+        let refuses = if self.options.strict {
+            ", and `strict` refuses that"
+        } else {
+            ""
+        };
+        advice.extend(
+            self.thresholds
+                .iter()
+                .map(|threshold| format!("policy `{}`: {threshold}{refuses}", self.name)),
+        );
         if let Some(expires) = self.expires.filter(|expires| *expires <= link::now()) {
             advice.push(format!(
                 "policy `{}` refuses everything: its layout expired at {expires}",
@@ -280,28 +352,43 @@ impl Policy {
     }
 
     /// The question whether an artifact's evidence satisfies the policy, without evidence yet.
-    pub fn request(&self, about: &About, subjects: Vec<request::Subject>, now: Instant) -> Request {
-        let fill = |(name, template): (&String, &Template)| (name.clone(), template.fill(about));
-        Request {
+    pub fn request(&self, about: &About, subjects: Vec<request::Subject>, now: Instant) -> Result<Request, String> {
+        Ok(Request {
             layout: Content(self.layout.clone()),
             trust: self.trust.clone(),
             documents: Vec::new(),
             inspections: Vec::new(),
-            parameters: self.parameters.iter().map(fill).collect(),
+            parameters: self.filled(about)?,
             subjects,
             options: self.options.clone(),
             now: now.0,
-        }
+        })
     }
 
     /// Lets the verifier read the layout as it will for every request, and asks what it demands.
     fn check(&mut self, context: &Context) -> Result<(), Problem> {
-        // At the epoch nothing has expired. An expired layout is no broken policy: it rejects, and says why.
+        // Whatever depends on the time is judged when somebody asks: an expired layout is no broken policy. It rejects, and
+        // says why.
         let sample = self.request(&About::sample(), Vec::new(), Instant(0));
+        let sample = sample.map_err(Problem::Form)?;
         let planned = context.verifier.plan(&sample, &Arithmetic::Native).answer;
+        if planned
+            .as_ref()
+            .is_err_and(|undecided| undecided.code == Code::LayoutExpired)
+        {
+            // At 1970 already.
+            self.expires = Some(Instant(0));
+            return Ok(());
+        }
+        let answer = verify::verify(&sample, &mut Native);
+        self.thresholds = verdict::absent_thresholds(&answer).map(str::to_owned).collect();
         let requirements = planned.map_err(|undecided| Problem::Layout {
             file: self.layout_file.clone(),
             message: sentences(&undecided),
+            untrusted: matches!(
+                undecided.code,
+                Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid
+            ),
         })?;
         let demanded: BTreeSet<&str> = requirements
             .inspections
@@ -372,8 +459,8 @@ fn sentences(undecided: &Undecided) -> String {
     format!("{}{hint}", reasons.join("; "))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    policies::read(path).map_err(|cause| Problem::Unreadable {
+fn read(watched: &mut Watched, path: &Path) -> Result<Vec<u8>, Problem> {
+    watched.read(path).map_err(|cause| Problem::Unreadable {
         path: path.to_owned(),
         cause,
     })

@@ -1,0 +1,94 @@
+//! Files that were read, wherever they lie, and whether they are as they were.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::evidence::folder::open_at_once;
+use crate::record::hash::Digest;
+
+/// Bytes of one file. A layout with a thousand steps has some hundred KiB.
+const LARGEST: u64 = 16 << 20;
+
+/// The files that something was read from, and the digests of what was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched(BTreeMap<PathBuf, Digest>);
+
+impl Watched {
+    /// Reads a file, and remembers what it held. A second reading must find the same: two moments are not mixed.
+    pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let bytes = read(path)?;
+        let digest = Digest::of(&bytes);
+        match self.0.insert(path.to_owned(), digest) {
+            Some(before) if before != digest => Err(io::Error::other("it changed while it was read")),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Remembers the files of another, too.
+    pub fn extend(&mut self, other: &Self) {
+        self.0
+            .extend(other.0.iter().map(|(path, digest)| (path.clone(), *digest)));
+    }
+
+    /// Whether every file holds now what was read from it.
+    pub fn is_as_it_was(&self) -> bool {
+        let is_same = |(path, digest): (&PathBuf, &Digest)| read(path).is_ok_and(|bytes| Digest::of(&bytes) == *digest);
+        self.0.iter().all(is_same)
+    }
+
+    /// The paths and digests in one text.
+    pub fn summed(&self) -> String {
+        let each = self.0.iter();
+        each.map(|(path, digest)| format!("{}\0{digest}\0", path.display()))
+            .collect()
+    }
+}
+
+/// Reads a regular file that is as small as such files are. Of a larger one, or of a pipe, no part would be the whole;
+/// and nobody is waited for who should write into a pipe.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let (file, kind) = open_at_once(path)?;
+    if !kind.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other(format!("it has more than {LARGEST} bytes")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".hidden");
+        fs::write(&path, "one").unwrap();
+        let mut watched = Watched::default();
+        assert_eq!(watched.read(&path).unwrap(), b"one");
+        assert!(watched.is_as_it_was());
+        fs::write(&path, "two").unwrap();
+        assert!(!watched.is_as_it_was());
+        assert!(watched.read(&path).unwrap_err().to_string().contains("changed"));
+        fs::remove_file(&path).unwrap();
+        assert!(!watched.is_as_it_was());
+    }
+
+    #[test]
+    fn pipes_and_folders_are_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+        for path in [pipe.as_path(), folder.path()] {
+            let error = Watched::default().read(path).unwrap_err().to_string();
+            assert!(error.contains("no regular file"), "{error}");
+        }
+    }
+}
