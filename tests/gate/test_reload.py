@@ -265,20 +265,21 @@ def test_sighup_before_the_gate_listens(web: Supply, tmp_path: Path) -> None:
     command = [str(binary()), "serve", "--policies", str(web.policies), "--listen", "127.0.0.1:0", "--self-signed", "localhost"]
     for delay in (0.0, 0.02, 0.05, 0.1, 0.2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        # Before this the process has not begun to be a gate.
-        wait_for(lambda: "signal" in handled(process.pid) or process.poll() is not None)
-        time.sleep(delay)
-        process.send_signal(signal.SIGHUP)
-        assert any("linkgate listens" in line for line in process.stderr)
-        process.kill()
-        process.wait(PATIENCE)
+        try:
+            # Before this the process has not begun to be a gate.
+            wait_for(lambda: handles_hangups(process.pid) or process.poll() is not None)
+            time.sleep(delay)
+            process.send_signal(signal.SIGHUP)
+            assert any("linkgate listens" in line for line in process.stderr)
+        finally:
+            process.kill()
+            process.wait(PATIENCE)
 
 
-def handled(pid: int) -> str:
-    """`signal` once a process handles SIGHUP."""
+def handles_hangups(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)
-    return "signal" if caught & 1 << (signal.SIGHUP - 1) else ""
+    return bool(caught & 1 << (signal.SIGHUP - 1))
 
 
 def test_authorities_of_registries(web: Supply, serve: Callable[..., Gate], tmp_path: Path) -> None:
@@ -444,6 +445,33 @@ def test_certificates(web: Supply, serve: Callable[..., Gate], tmp_path: Path) -
     gate.logged("certificates not reloaded")
     replace(authority.issue("three"), live)
     wait_for(lambda: serial(gate) == 1003)
+
+
+def test_pipes_in_the_place_of_certificates(web: Supply, serve: Callable[..., Gate], tmp_path: Path) -> None:
+    """Nobody writes into them: neither certificates nor policies wait for that."""
+    authority = Authority(tmp_path / "ca")
+    live = tmp_path / "tls.crt", tmp_path / "tls.key"
+    replace(authority.issue("one"), live)
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(authority.certificate, trusted)
+    options = ("--tls-cert", live[0], "--tls-key", live[1], "--registry-ca", trusted)
+    gate = serve(web, *options, ca=authority.certificate)
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    for path in (*live, trusted):
+        path.unlink()
+        os.mkfifo(path)
+    gate.logged("certificates not reloaded")
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"))
+    wait_for(lambda: gate.verify(image)["reason"] == "rejected")
+    gate.process.send_signal(signal.SIGHUP)
+    gate.logged("SIGHUP")
+    web.policy(images=["registry.example/other/*"])
+    wait_for(lambda: gate.verify(image)["reason"] == "no-policy")
+    for path in live:
+        path.unlink()
+    replace(authority.issue("two"), live)
+    wait_for(lambda: serial(gate) == 1002)
 
 
 @dataclass

@@ -27,7 +27,7 @@ impl RootContext for Plugin {
         match Configuration::read(&text, now) {
             Ok(configuration) => {
                 for advice in &configuration.advice {
-                    let _ = hostcalls::log(LogLevel::Warn, &format!("linkgate: {advice}"));
+                    let _ = hostcalls::log(LogLevel::Warn, &format!("linkgate: {}", one_line(advice)));
                 }
                 self.configured = Some((Rc::new(configuration), Metrics::define()));
                 true

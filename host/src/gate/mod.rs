@@ -296,14 +296,14 @@ impl Gate {
     /// Reads the policies anew if a file that they were read from has changed, or if `anew` says so. What cannot be read
     /// holds nothing else back, and what needs no token is in force before any token is asked.
     pub fn reload(&self, anew: bool) {
-        let registry = self.context.registry.reload(anew).err().map(|error| error.to_string());
         let before = self.policies.load_full();
         let read = if anew || !before.are_on_disk(&self.settings.policies) {
             self.read_again(&before)
         } else {
             Ok(())
         };
-        let problems: Vec<String> = registry.into_iter().chain(read.err()).collect();
+        let registry = self.context.registry.reload(anew).err().map(|error| error.to_string());
+        let problems: Vec<String> = read.err().into_iter().chain(registry).collect();
         let policies = self.policies.load();
         let is_changed = policies.fingerprint != before.fingerprint;
         if is_changed || anew {

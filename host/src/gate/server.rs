@@ -71,7 +71,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Answers until the process is told to end. `ready` is called once everybody can ask.
 pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(SocketAddr)) -> Result<(), ServerError> {
-    let told_to_reload = hangups();
+    let (policies_told, certificates_told) = (hangups(), hangups());
     let tls = RustlsConfig::from_config(listening.certificates.load(listening.clients.as_deref())?);
     let handle = Handle::new();
     let open = Arc::new(Open::default());
@@ -84,7 +84,13 @@ pub async fn serve(gate: Arc<Gate>, listening: Listening, ready: impl FnOnce(Soc
             Some(whole)
         }
     };
-    tokio::spawn(watch(Arc::clone(&gate), tls, listening.clone(), told_to_reload));
+    tokio::spawn(watch_policies(Arc::clone(&gate), listening.reload, policies_told));
+    tokio::spawn(watch_certificates(
+        Arc::clone(&gate),
+        tls,
+        listening.clone(),
+        certificates_told,
+    ));
     match told_to_end() {
         Ok(told) => drop(tokio::spawn(drain(told, handle, listening.drain))),
         Err(error) => tracing::error!(%error, "signals cannot be waited for: the process ends without draining"),
@@ -242,26 +248,35 @@ impl<S: Send + 'static> Accept<tokio::net::TcpStream, S> for Bounded {
     }
 }
 
-/// Looks at policies and certificates now and then, and reads anew what has changed; all of it when a signal says so.
-async fn watch(gate: Arc<Gate>, tls: RustlsConfig, listening: Listening, mut told: Option<Signal>) {
+/// Looks at policies now and then, and reads anew what has changed; all of it when a signal says so.
+async fn watch_policies(gate: Arc<Gate>, every: Duration, mut told: Option<Signal>) {
+    loop {
+        let anew = tokio::select! {
+            () = tokio::time::sleep(every) => false,
+            () = heard(&mut told) => true,
+        };
+        if anew {
+            tracing::info!("SIGHUP: policies and certificates are read anew");
+        }
+        let reloading = Arc::clone(&gate);
+        // Reading files and asking tokens for keys keeps no request waiting.
+        let _ = tokio::task::spawn_blocking(move || reloading.reload(anew)).await;
+    }
+}
+
+/// The same for certificates, which wait for no policy, nor policies for them.
+async fn watch_certificates(gate: Arc<Gate>, tls: RustlsConfig, listening: Listening, mut told: Option<Signal>) {
     let mut before = read_certificates(&listening).await;
     loop {
         let anew = tokio::select! {
             () = tokio::time::sleep(listening.reload) => false,
             () = heard(&mut told) => true,
         };
-        if anew {
-            tracing::info!("SIGHUP: policies and certificates are read anew");
-        }
-        // The certificates first: they wait for no token.
         let now = read_certificates(&listening).await;
         if anew || now != before {
             before = now;
             reload_certificates(&gate, &tls, &listening);
         }
-        let reloading = Arc::clone(&gate);
-        // Reading files and asking tokens for keys keeps no request waiting.
-        let _ = tokio::task::spawn_blocking(move || reloading.reload(anew)).await;
     }
 }
 

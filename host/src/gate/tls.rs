@@ -1,6 +1,5 @@
 //! The gate's certificates: from files that are read anew when they change, or made for trying it out.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
+use super::watched;
 use crate::record::link;
 
 /// Why there is no TLS.
@@ -157,7 +157,7 @@ impl Certificates {
         files
             .into_iter()
             .chain(clients)
-            .map(|path| fs::read(path).ok())
+            .map(|path| watched::read(path).ok())
             .collect()
     }
 }
@@ -198,7 +198,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|cause| TlsError::Unreadable {
+    watched::read(path).map_err(|cause| TlsError::Unreadable {
         path: path.to_owned(),
         cause,
     })

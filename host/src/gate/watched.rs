@@ -47,7 +47,7 @@ impl Watched {
 
 /// Reads a regular file that is as small as such files are. Of a larger one, or of a pipe, no part would be the whole;
 /// and nobody is waited for who should write into a pipe.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let (file, kind) = open_at_once(path)?;
     if !kind.is_file() {
         return Err(io::Error::other("it is no regular file"));

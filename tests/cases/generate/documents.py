@@ -802,7 +802,8 @@ def layouts(c: Corpus) -> None:
     absent = ["threshold-absent"]
 
     def of_two(pubkeys=two, **extra):
-        return with_layout(metablock(layout([step("build", pubkeys, **extra)], two), OWNER), **strictly)
+        one = step("build", pubkeys, products=[["CREATE", "app"], ["DISALLOW", "*"]], **extra)
+        return with_layout(metablock(layout([one], two), OWNER), **strictly)
 
     for strictly, kind in (({}, "layout"), ({"options": {"strict": True}}, "strict")):
         about = "Rule 5: a missing threshold is 1, and that any one of several keys is enough is told" if not strictly else "Rule 23: strict rejects it"

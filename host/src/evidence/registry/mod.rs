@@ -17,7 +17,7 @@ mod request;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ use self::lead::Others;
 use self::request::Request;
 use super::SourceError;
 use super::manifest::Manifest;
+use crate::gate::watched;
 
 /// Why no client of registries can be made of the options.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +148,8 @@ impl Registry {
                     cause,
                 });
             }
-            _ => authorities(&self.options)?,
+            Some((path, Ok(_))) => certificates(path, watched::read(path))?,
+            None => Vec::new(),
         };
         if anew || authorities != self.clients.load().authorities {
             self.clients.store(Arc::new(Clients::new(authorities, &self.options)?));
@@ -329,21 +331,26 @@ fn plain(host: &str) -> Result<String, RegistryError> {
     is_same.then(|| image.registry().to_owned()).ok_or_else(wrong)
 }
 
-/// The certificates (DER) of a file.
+/// The certificates (DER) of the options' file.
 fn authorities(options: &Options) -> Result<Vec<Vec<u8>>, RegistryError> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
     let Some(path) = &options.registry_ca else {
         return Ok(Vec::new());
     };
-    let text = fs::read(path).map_err(|cause| RegistryError::Ca {
-        path: path.clone(),
+    certificates(path, fs::read(path))
+}
+
+/// The certificates (DER) in what a file holds.
+fn certificates(path: &Path, content: io::Result<Vec<u8>>) -> Result<Vec<Vec<u8>>, RegistryError> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let text = content.map_err(|cause| RegistryError::Ca {
+        path: path.to_owned(),
         cause,
     })?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found.iter().map(|der| der.to_vec()).collect()),
-        _ => Err(RegistryError::NoCertificate(path.clone())),
+        _ => Err(RegistryError::NoCertificate(path.to_owned())),
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Token {
     /// Whether it took the PIN that is known: a login that fails then says nothing against the PIN.
     took_pin: AtomicBool,
     patience: Patience,
+    /// The patience with the file that has the PIN.
+    patience_with_file: Patience,
 }
 
 /// Held by the thread that asks a person for a PIN.
@@ -189,6 +191,7 @@ impl Token {
             access: Mutex::new(Access::Public),
             took_pin: AtomicBool::new(false),
             patience: Patience::default(),
+            patience_with_file: Patience::default(),
         }
     }
 
@@ -416,8 +419,14 @@ impl Token {
                 path: path.clone(),
                 reason,
             };
-            let text = std::fs::read_to_string(&path)
-                .map(Zeroizing::new)
+            let named = path.clone();
+            // A pipe may have no writer. Who writes into one may have to ask a person first.
+            let text = self
+                .patience_with_file
+                .call(self.limit_of_making, move || {
+                    std::fs::read_to_string(named).map(Zeroizing::new)
+                })
+                .map_err(|_| failed("nothing came of it in time".to_owned()))?
                 .map_err(|error| failed(error.to_string()))?;
             let line = text.lines().next().filter(|line| !line.is_empty());
             return line
