@@ -92,9 +92,10 @@ impl Policies {
     /// that cannot be used is an error.
     pub fn load(folder: &Path, context: &Context) -> Result<Self, PoliciesError> {
         let mut loaded = Self::read(folder, context, None, Asks::All)?;
-        match loaded.problems.is_empty() {
-            true => Ok(loaded),
-            false => Err(loaded.problems.swap_remove(0)),
+        if loaded.problems.is_empty() {
+            Ok(loaded)
+        } else {
+            Err(loaded.problems.swap_remove(0))
         }
     }
 
@@ -153,9 +154,12 @@ impl Policies {
 
     /// What cannot be read, and what comes of it, in one line; nothing if all is in force.
     pub fn shown_problems(&self) -> Option<String> {
-        let shown = |problem: &PoliciesError| match problem.takes_trust_away() {
-            true => format!("{problem} (for as long as that is so, nothing is allowed by this policy)"),
-            false => problem.to_string(),
+        let shown = |problem: &PoliciesError| {
+            if problem.takes_trust_away() {
+                format!("{problem} (for as long as that is so, nothing is allowed by this policy)")
+            } else {
+                problem.to_string()
+            }
         };
         let shown: Vec<String> = self.problems.iter().map(shown).collect();
         (!shown.is_empty()).then(|| shown.join("; "))

@@ -133,17 +133,13 @@ fn start(
         .first_request_timeout(PATIENCE)
         .handle(handle.clone());
     let builder = server.http_builder();
-    // A date that HTTP cannot write is left out: writing it would end the connection.
-    let has_date = (0..=Instant::LAST.0).contains(&link::now().0);
     builder
         .http1()
-        .auto_date_header(has_date)
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(HEAD);
     builder
         .http2()
-        .auto_date_header(has_date)
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
@@ -233,6 +229,11 @@ impl<S: Send + 'static> Accept<tokio::net::TcpStream, S> for Bounded {
     type Future = Accepting<(Self::Stream, Self::Service)>;
 
     fn accept(&self, stream: tokio::net::TcpStream, service: S) -> Self::Future {
+        // Of such a time neither TLS nor HTTP can make anything. Whoever gets no answer refuses.
+        if !(0..=Instant::LAST.0).contains(&link::now().0) {
+            tracing::error!("no connection is taken: by this machine's clock it is before 1970 or after 9999");
+            return Box::pin(async { Err(io::Error::other("the clock is not set")) });
+        }
         let place = stream.peer_addr().ok().and_then(|peer| self.open.place(peer.ip()));
         let Some(place) = place else {
             return Box::pin(async { Err(io::Error::other("too many connections")) });

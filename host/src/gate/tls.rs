@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -11,15 +10,13 @@ use rcgen::{
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
 use super::watched;
-use crate::record::link;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -141,9 +138,6 @@ impl Certificates {
             }
         };
         let mut config = builder.with_single_cert(chain, key)?;
-        config.time_provider = Arc::new(Clock {
-            clients: clients.is_some(),
-        });
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
@@ -159,22 +153,6 @@ impl Certificates {
             .chain(clients)
             .map(|path| watched::read(path).ok())
             .collect()
-    }
-}
-
-/// The machine's clock. Before 1970 no certificate of a client is believed; where clients need none, the gate answers, and says
-/// that it judges nothing.
-#[derive(Debug)]
-struct Clock {
-    clients: bool,
-}
-
-impl TimeProvider for Clock {
-    fn current_time(&self) -> Option<UnixTime> {
-        match u64::try_from(link::now().0) {
-            Ok(seconds) => Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds))),
-            Err(_) => (!self.clients).then(|| UnixTime::since_unix_epoch(Duration::ZERO)),
-        }
     }
 }
 

@@ -39,9 +39,11 @@ impl Watched {
 
     /// The paths and digests in one text.
     pub fn summed(&self) -> String {
-        let each = self.0.iter();
-        each.map(|(path, digest)| format!("{}\0{digest}\0", path.display()))
-            .collect()
+        let mut sum = String::new();
+        for (path, digest) in &self.0 {
+            sum.extend([&path.display().to_string(), "\0", &digest.to_string(), "\0"]);
+        }
+        sum
     }
 }
 

@@ -349,7 +349,7 @@ impl Token {
                 }
                 // Whatever it was, the PIN may have been counted: only of one that was taken before this is not so.
                 if let Fault::Called(error) = &fault
-                    && !(self.took_pin.load(Ordering::Relaxed) && !is_about_the_pin(error))
+                    && (!self.took_pin.load(Ordering::Relaxed) || is_about_the_pin(error))
                 {
                     *access = Access::Refused(called(&self.shown(), "", error));
                 }
