@@ -41,7 +41,10 @@ impl Watched {
     pub fn summed(&self) -> String {
         let mut sum = String::new();
         for (path, digest) in &self.0 {
-            sum.extend([&path.display().to_string(), "\0", &digest.to_string(), "\0"]);
+            for part in [path.display().to_string(), digest.to_string()] {
+                sum.push_str(&part);
+                sum.push('\0');
+            }
         }
         sum
     }
