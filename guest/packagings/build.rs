@@ -10,17 +10,16 @@ use std::{env, fs};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise. The memory has
-/// a maximum, what the largest request takes, for engines that cannot bound it themselves.
-const LINKER_FLAGS: [&str; 5] = [
+/// a maximum, what the largest request takes, for engines that cannot bound it themselves. Functions that cost more than 25
+/// instructions are not copied to where they are called: above that a module grows and does not become faster.
+const FLAGS: [&str; 6] = [
+    "-Cllvm-args=-inline-threshold=25",
     "-Clink-arg=--strip-all",
     "-Clink-arg=--compress-relocations",
     "-Clink-arg=-O2",
     "-Clink-arg=--max-memory=2147483648",
     "--cfg=sha2_backend_soft=\"compact\"",
 ];
-
-/// A core module reads and writes JSON beside what the component does: its verifier is compiled for size throughout.
-const SMALL: &str = r#"profile.wasm.package.linkgate-verifier.opt-level="z""#;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let guest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
@@ -49,14 +48,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=CARGO_HOME");
     require_target()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let small: &[&str] = &["--config", SMALL];
-    for (package, options, file) in [
-        ("linkgate-component", &[][..], "verifier.component.wasm"),
-        ("linkgate-core-module", small, "verifier.core.wasm"),
-        ("linkgate-proxy-wasm", &[], "verifier.proxy.wasm"),
-        ("linkgate-kubewarden", &[], "verifier.kubewarden.wasm"),
+    for (package, file) in [
+        ("linkgate-component", "verifier.component.wasm"),
+        ("linkgate-core-module", "verifier.core.wasm"),
+        ("linkgate-proxy-wasm", "verifier.proxy.wasm"),
+        ("linkgate-kubewarden", "verifier.kubewarden.wasm"),
     ] {
-        build(&guest, &out, package, options, file)?;
+        build(&guest, &out, package, file)?;
     }
     println!(
         "cargo::metadata=COMPONENT={}",
@@ -67,11 +65,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Builds a packaging, each in a call of its own, so that no packaging gets another's features. The target folder is one of
 /// their own, since the build that runs this script holds the lock of the other.
-fn build(guest: &Path, out: &Path, package: &str, options: &[&str], file: &str) -> Result<(), Box<dyn Error>> {
+fn build(guest: &Path, out: &Path, package: &str, file: &str) -> Result<(), Box<dyn Error>> {
     let target = out.join("target");
     let status = Command::new(env::var("CARGO")?)
         .args(["build", "--locked", "--profile", "wasm", "--package", package])
-        .args(options)
         .args(["--target", TARGET, "--target-dir"])
         .arg(&target)
         .current_dir(guest)
@@ -100,7 +97,7 @@ fn flags() -> Result<OsString, Box<dyn Error>> {
             .ok_or("there is no home folder, and no CARGO_HOME")?
             .join(".cargo"),
     };
-    let mut flags = OsString::from(LINKER_FLAGS.join("\x1f"));
+    let mut flags = OsString::from(FLAGS.join("\x1f"));
     flags.push("\x1f--remap-path-prefix=");
     flags.push(cargo.join("registry/src"));
     flags.push("=registry");

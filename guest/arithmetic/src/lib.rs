@@ -1,4 +1,5 @@
-//! The arithmetic of public keys and signatures, by well-kept crates.
+//! The arithmetic of public keys and signatures: that of the curves by well-kept crates, and that of RSA, which only raises
+//! public numbers to a small power, here. A general library for numbers of any size would be an eighth of a module.
 //!
 //! Nothing is decided here: `linkgate-verifier` makes every structural check and asks for the arithmetic alone. It is a
 //! crate of its own because generic code is compiled with the settings of the crate that names its types: that of the
@@ -10,6 +11,7 @@
 extern crate alloc;
 
 mod ecdsa;
+mod modulus;
 mod rsa;
 
 pub use ecdsa::Curve;

@@ -1,7 +1,10 @@
 //! RSA signatures with appendix (RFC 8017, section 8).
 
-use rsa::{BoxedUint, Pkcs1v15Sign, Pss, PublicKey};
+use alloc::vec::Vec;
+
 use sha2::{Digest, Sha256, Sha384, Sha512};
+
+use crate::modulus::Modulus;
 
 /// The hash of a signature, and of PSS's mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,34 +39,109 @@ impl Rsa<'_> {
     /// Whether the key made a signature over a message.
     #[must_use]
     pub fn verify(self, padding: Padding, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
-        match hash {
-            Hash::Sha256 => self.verify_by::<Sha256>(padding, message, signature),
-            Hash::Sha384 => self.verify_by::<Sha384>(padding, message, signature),
-            Hash::Sha512 => self.verify_by::<Sha512>(padding, message, signature),
+        let Some(modulus) = Modulus::new(self.modulus) else {
+            return false;
+        };
+        if signature.len() != self.modulus.len() {
+            return false;
+        }
+        let Some(encoded) = modulus.power(signature, self.exponent) else {
+            return false;
+        };
+        let digest = hash.of(&[message]);
+        match padding {
+            Padding::Pss => is_pss(encoded, modulus.bits() - 1, hash, &digest).is_some(),
+            Padding::Pkcs1v15 => is_pkcs1v15(&encoded, hash, &digest),
+        }
+    }
+}
+
+impl Hash {
+    /// The digest of parts, one after the other.
+    fn of(self, parts: &[&[u8]]) -> Vec<u8> {
+        fn digest<D: Digest>(parts: &[&[u8]]) -> Vec<u8> {
+            let digest = parts.iter().fold(D::new(), D::chain_update);
+            digest.finalize().to_vec()
+        }
+        match self {
+            Self::Sha256 => digest::<Sha256>(parts),
+            Self::Sha384 => digest::<Sha384>(parts),
+            Self::Sha512 => digest::<Sha512>(parts),
         }
     }
 
-    fn verify_by<D>(self, padding: Padding, message: &[u8], signature: &[u8]) -> bool
-    where
-        D: Digest + sha2::digest::const_oid::AssociatedOid + sha2::digest::FixedOutputReset,
-    {
-        let modulus = BoxedUint::from_be_slice_vartime(self.modulus);
-        let exponent = BoxedUint::from_be_slice_vartime(self.exponent);
-        let Ok(key) = PublicKey::new(modulus, exponent) else {
-            return false;
-        };
-        let digest = D::digest(message);
-        match padding {
-            // The salt's length is found from the padding, so that any is accepted.
-            Padding::Pss => {
-                let pss = Pss::<D> {
-                    salt_len: None,
-                    ..Pss::new()
-                };
-                key.verify(pss, &digest, signature)
-            }
-            Padding::Pkcs1v15 => key.verify(Pkcs1v15Sign::new::<D>(), &digest, signature),
+    /// How many bytes a digest has, and the last byte of the hash's object identifier, 2.16.840.1.101.3.4.2.x.
+    fn form(self) -> (u8, u8) {
+        match self {
+            Self::Sha256 => (32, 1),
+            Self::Sha384 => (48, 2),
+            Self::Sha512 => (64, 3),
         }
-        .is_ok()
+    }
+}
+
+/// EMSA-PKCS1-v1_5 (RFC 8017, section 9.2): the one encoding of a digest, compared as a whole.
+fn is_pkcs1v15(encoded: &[u8], hash: Hash, digest: &[u8]) -> bool {
+    let (length, identifier) = hash.form();
+    // DigestInfo in DER: the algorithm, an object identifier and NULL, and the octets that follow.
+    let information = [
+        0x30,
+        length + 17,
+        0x30,
+        13,
+        0x06,
+        9,
+        0x60,
+        0x86,
+        0x48,
+        0x01,
+        0x65,
+        0x03,
+        0x04,
+        0x02,
+        identifier,
+        0x05,
+        0,
+        0x04,
+        length,
+    ];
+    let filled = encoded.len().checked_sub(information.len() + digest.len() + 3);
+    filled.filter(|filled| *filled >= 8).is_some_and(|filled| {
+        let head = [0, 1].into_iter().chain(core::iter::repeat_n(0xff, filled)).chain([0]);
+        head.chain(information)
+            .chain(digest.iter().copied())
+            .eq(encoded.iter().copied())
+    })
+}
+
+/// EMSA-PSS (RFC 8017, section 9.1.2) in this many bits; the salt's length is found from the padding, so that any is accepted.
+fn is_pss(mut encoded: Vec<u8>, bits: usize, hash: Hash, digest: &[u8]) -> Option<()> {
+    let length = bits.div_ceil(8);
+    // A modulus of one bit more than whole bytes has a byte more than what is encoded.
+    let over = encoded.len().checked_sub(length)?;
+    if encoded.drain(..over).any(|byte| byte != 0) {
+        return None;
+    }
+    let (masked, rest) = encoded.split_at_mut_checked(length.checked_sub(digest.len() + 1)?)?;
+    let (hashed, trailer) = rest.split_at_checked(digest.len())?;
+    // The bits above those that are encoded.
+    let unused = !(0xff_u8 >> (length * 8 - bits));
+    if trailer != [0xbc] || masked.first()? & unused != 0 {
+        return None;
+    }
+    unmask(masked, hash, hashed);
+    *masked.first_mut()? &= !unused;
+    let salt_begins = masked.iter().position(|byte| *byte != 0)? + 1;
+    let (padding, salt) = masked.split_at_checked(salt_begins)?;
+    let is_it = padding.last() == Some(&1) && hash.of(&[&[0; 8], digest, salt]) == hashed;
+    is_it.then_some(())
+}
+
+/// MGF1 (RFC 8017, appendix B.2.1), added to what it masks.
+fn unmask(masked: &mut [u8], hash: Hash, seed: &[u8]) {
+    for (counter, block) in (0_u32..).zip(masked.chunks_mut(seed.len())) {
+        for (byte, mask) in block.iter_mut().zip(hash.of(&[seed, &counter.to_be_bytes()])) {
+            *byte ^= mask;
+        }
     }
 }
