@@ -191,7 +191,10 @@ def test_what_lies_about_itself_is_what_it_holds(verifier: linkgate.Verifier, go
 
 def test_integers_of_64_bits_are_exact(verifier: linkgate.Verifier, good: Request) -> None:
     for now in [-(1 << 63), (1 << 63) - 1, (1 << 53) + 1]:
-        assert verifier.verify({**good, "now": now}).outcome == ("accept" if now < 0 else "reject")
+        verdict = verifier.verify({**good, "now": now})
+        assert code(verdict) == "request-malformed" and f" {now} s after 1970" in verdict.json
+    assert verifier.verify({**good, "now": 0}).outcome == "accept"
+    assert verifier.verify({**good, "now": 253_402_300_799}).outcome == "reject"
 
 
 def test_the_reply_is_true_for_an_accept_only() -> None:
