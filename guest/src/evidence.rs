@@ -43,9 +43,10 @@ impl<'r> Documents<'r> {
             if let Some(document) = documents.get(*at) {
                 // Those who sign the same side by side leave documents that begin and end alike.
                 let before = opened.last().and_then(|(_, envelope)| envelope.as_ref().ok());
-                let envelope = match name.len() <= limits::NAME_BYTES {
-                    true => open(&document.content.0, before),
-                    false => Err(DocumentError::Name),
+                let envelope = if name.len() <= limits::NAME_BYTES {
+                    open(&document.content.0, before)
+                } else {
+                    Err(DocumentError::Name)
                 };
                 budget.memory(envelope.as_ref().map_or(0, Envelope::weight))?;
                 opened.push((name, envelope));

@@ -167,16 +167,15 @@ fn elements(filled: &Filled) -> Vec<Element> {
                 }
             }
             '?' if !literal => elements.push(Element::AnyOne),
-            '[' if !literal && closed => match set(tail) {
-                Some((element, after)) => {
+            '[' if !literal && closed => {
+                if let Some((element, after)) = set(tail) {
                     elements.push(element);
                     rest = after;
-                }
-                None => {
+                } else {
                     closed = false;
                     push_literal(&mut elements, '[');
                 }
-            },
+            }
             _ => push_literal(&mut elements, character),
         }
     }

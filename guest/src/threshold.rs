@@ -1,7 +1,7 @@
 //! Whether enough functionaries signed for a step, and agree (specification 1.0, section 5.2): the one count of
 //! thresholds.
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Artifacts};
 use crate::chain::{Judgement, Standing};
 use crate::evidence::{Evidence, place};
 use crate::flow;
@@ -114,7 +114,7 @@ fn agree(
             match signed.get_mut(*signer) {
                 Some((first @ None, _)) => *first = Some(place),
                 Some((Some(first), second @ None)) if digests.get(*first) != digests.get(place) => {
-                    *second = Some(place)
+                    *second = Some(place);
                 }
                 _ => {}
             }
@@ -166,7 +166,7 @@ fn difference(
     const PATHS: usize = 10;
     let links = [&first.link, &second.link];
     let artifacts = links.into_iter().flat_map(|link| [&link.materials, &link.products]);
-    let cost: usize = artifacts.flat_map(|side| side.as_slice()).map(Artifact::cost).sum();
+    let cost: usize = artifacts.flat_map(Artifacts::as_slice).map(Artifact::cost).sum();
     if budget.compare(cost).is_err() {
         return Finding::new(code, at, format!("{message} differ in some artifact")).document(second.document);
     }

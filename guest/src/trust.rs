@@ -32,8 +32,8 @@ pub fn doubts(
     let unnamed: Vec<usize> = (0..keyids.len()).filter(|at| keyids.get(*at) == Some(&None)).collect();
     for owner in owners {
         // The signatures under one of the owner's names, and those without any, as they stand.
-        let names = owner.names.iter().flat_map(|name| named.places(name));
-        let mut attributed: Vec<usize> = names.chain(unnamed.iter().copied()).collect();
+        let under_names = owner.names.iter().flat_map(|name| named.places(name));
+        let mut attributed: Vec<usize> = under_names.chain(unnamed.iter().copied()).collect();
         index::sort(&mut attributed);
         attributed.dedup();
         let attributed = attributed.into_iter().filter_map(|at| envelope.signatures.get(at));

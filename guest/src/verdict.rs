@@ -236,7 +236,9 @@ impl IntoIterator for Findings {
 impl From<Vec<Finding>> for Findings {
     fn from(list: Vec<Finding>) -> Self {
         let mut findings = Self::default();
-        list.into_iter().for_each(|finding| findings.push(finding));
+        for finding in list {
+            findings.push(finding);
+        }
         findings
     }
 }
@@ -516,7 +518,7 @@ pub(crate) fn joined<'v>(values: impl IntoIterator<Item = &'v str>, separator: &
 }
 
 /// [`joined`], once for all kinds of iterators, so that it stands in the module once.
-fn joined_all<'v>(values: &mut dyn Iterator<Item = &'v str>, separator: &str) -> String {
+fn joined_all(values: &mut dyn Iterator<Item = &str>, separator: &str) -> String {
     let mut text = String::new();
     for (at, value) in values.enumerate() {
         if at > 0 {

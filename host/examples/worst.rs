@@ -25,7 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let bounds = Bounds {
         memory: 256 * MIB,
-        deadline: Duration::from_secs(120),
+        deadline: Duration::from_mins(2),
     };
     let verifier = Verifier::load(bounds, 1)?;
     let mut held = true;
@@ -38,10 +38,10 @@ fn main() -> anyhow::Result<ExitCode> {
             continue;
         }
         let request = make();
-        let size = size(&request);
+        let mebibytes = f64::from(u32::try_from(size(&request))?) / f64::from(1 << 20);
         let begun = processor()?;
         let judged = verifier.verify(&request, &Arithmetic::Pure);
-        let took = processor()? - begun;
+        let took = processor()?.saturating_sub(begun);
         let (limit, outcome) = match &judged.answer {
             Ok(verdict) if verdict.decision == Decision::Accept => ("", "accept".to_owned()),
             Ok(verdict) => (
@@ -55,8 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
         };
         held &= took <= Duration::from_secs(5) && !outcome.ends_with("verifier-stopped");
         println!(
-            "{name:38} {:5.1} MiB {:6.2} s {:4} MiB  {limit:16} {outcome}",
-            size as f64 / MIB as f64,
+            "{name:38} {mebibytes:5.1} MiB {:6.2} s {:4} MiB  {limit:16} {outcome}",
             took.as_secs_f64(),
             judged.memory.div_ceil(MIB),
         );
@@ -374,7 +373,7 @@ const INPUTS: &[Input] = &[
                 members(400_000, |n| format!(r#""{n:07}":"""#))
             )
         };
-        let text = link("one", &digests("1"), &digests("2")).replace(r#""materials":{"a""#, r#""materials":{"a""#);
+        let text = link("one", &digests("1"), &digests("2"));
         documents(
             vec![Functionary::new(0).metablock(&text)],
             &step(

@@ -42,11 +42,11 @@ pub struct Others(());
 pub fn undone<T, E>(make: impl FnOnce() -> Result<(T, Undo), E>) -> Result<(T, Guard), E> {
     watch();
     let mut state = lock();
-    let (made, undo) = make()?;
+    let (value, undo) = make()?;
     let number = state.next;
     state.next += 1;
     state.undo.insert(number, undo);
-    Ok((made, Guard(number)))
+    Ok((value, Guard(number)))
 }
 
 /// Does work that is done as a whole: a signal that comes meanwhile waits for its end. The work is short, and makes no

@@ -124,12 +124,12 @@ impl Hidden {
         let terminal = File::options().read(true).write(true).open("/dev/tty").ok()?;
         let before = tcgetattr(&terminal).ok()?;
         let hide = || {
-            let (shown, shows) = (terminal.try_clone()?, before.clone());
+            let (same, shown) = (terminal.try_clone()?, before.clone());
             let mut hiding = before.clone();
             hiding.local_modes.remove(LocalModes::ECHO);
             tcsetattr(&terminal, OptionalActions::Now, &hiding)?;
             let undo: Undo = Box::new(move || {
-                let _ = tcsetattr(&shown, OptionalActions::Now, &shows);
+                let _ = tcsetattr(&same, OptionalActions::Now, &shown);
             });
             Ok::<_, io::Error>(((), undo))
         };

@@ -93,7 +93,7 @@ pub(super) fn authorisable(
 
 /// The keys of a layout, to be found by what `pubkeys` may call them.
 pub(super) struct Keys<'k> {
-    keys: &'k [Rc<AuthorisedKey>],
+    all: &'k [Rc<AuthorisedKey>],
     labels: Index<'k>,
     names: Index<'k>,
     materials: Index<'k>,
@@ -106,7 +106,7 @@ impl<'k> Keys<'k> {
     pub(super) fn new(keys: &'k [Rc<AuthorisedKey>]) -> Self {
         let names = keys.iter().enumerate();
         Self {
-            keys,
+            all: keys,
             labels: Index::new(keys.iter().map(|key| key.label.as_str())),
             names: Index::some(names.flat_map(|(at, key)| key.names.iter().map(move |name| (at, Some(name.as_str()))))),
             materials: Index::new(keys.iter().map(|key| key.fingerprint.as_str())),
@@ -122,7 +122,7 @@ impl<'k> Keys<'k> {
         for label in pubkeys {
             let at = self.labels.get(label);
             let at = at.or_else(|| self.names.get(&label.to_ascii_lowercase()));
-            let Some(key) = at.and_then(|at| self.keys.get(at)) else {
+            let Some(key) = at.and_then(|at| self.all.get(at)) else {
                 unknown.push(shown(label));
                 continue;
             };

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use linkgate::key::Password;
 use linkgate::record::hash::Digest;
 use linkgate::record::link::RECORDER;
+use linkgate::signer::FileSigner;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -646,7 +648,7 @@ fn only_an_unfinished_record_is_finished() {
         assert_eq!(
             code(&place.linkgate(&["record", "start", "step", "-k", "../key", "-m", "src"])),
             0
-        )
+        );
     };
     // Links by the same key for the same step, each with the materials of its time: of a command, of none, of a record, and
     // of records without products, one of them as in-toto makes it.
@@ -667,7 +669,7 @@ fn only_an_unfinished_record_is_finished() {
         let output = stop();
         assert_refused_record(&output, arguments);
     }
-    let signer = linkgate::signer::FileSigner::open(&place.folder.join("../key"), &Default::default()).unwrap();
+    let signer = FileSigner::open(&place.folder.join("../key"), &Password::default()).unwrap();
     let form = linkgate_verifier::envelope::Form::Metablock;
     let mut payload = json!({"_type": "link", "name": "step", "command": [], "materials": {}, "products": {}, "byproducts": {}, "environment": {}});
     fs::write(

@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use linkgate::key::Password;
 use linkgate::signer::{FileSigner, Signer as _};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::place::{Place, code, stderr};
 use crate::shown::signed;
 
 /// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
@@ -105,7 +106,7 @@ fn a_signal_leaves_no_copy_for_inspections() {
 
 /// A layout that asks for an inspection, by the owner whose key is written beside it.
 fn layout(place: &Place, script: &str) -> String {
-    let owner = FileSigner::open(&place.folder.join("../other"), &Default::default()).unwrap();
+    let owner = FileSigner::open(&place.folder.join("../other"), &Password::default()).unwrap();
     place.write("owner.pub", &owner.public_key().spki_pem());
     let keys: Value = serde_json::from_slice(&place.linkgate(&["key", "show", "--json", "../key"]).stdout).unwrap();
     let inspection =

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Output;
 
+use linkgate::key::Password;
 use linkgate::signer::{FileSigner, Signer as _};
 use serde_json::{Value, json};
 
@@ -30,7 +31,7 @@ fn assert_harmless(output: &Output, what: &str) {
 pub(crate) fn signed(place: &Place, payload: &Value, keys: &[&str]) -> String {
     let keys = keys
         .iter()
-        .map(|key| FileSigner::open(&place.folder.join("..").join(key), &Default::default()).unwrap());
+        .map(|key| FileSigner::open(&place.folder.join("..").join(key), &Password::default()).unwrap());
     let keys: Vec<FileSigner> = keys.collect();
     let signers: Vec<&dyn linkgate::signer::Signer> = keys.iter().map(|key| key as _).collect();
     linkgate::metadata::seal(payload, linkgate_verifier::envelope::Form::Metablock, &signers).unwrap()
@@ -73,7 +74,7 @@ fn chain() -> Place {
         &json!({"signed": stray, "signatures": [{"keyid": HOSTILE, "sig": HOSTILE}]}).to_string(),
     );
     place.write(&format!("links/{HOSTILE}.link"), HOSTILE);
-    let public = FileSigner::open(&place.folder.join("../other"), &Default::default()).unwrap();
+    let public = FileSigner::open(&place.folder.join("../other"), &Password::default()).unwrap();
     place.write("owner.pub", &public.public_key().spki_pem());
     fs::write(
         place.folder.join(format!("{HOSTILE}.pub")),
@@ -243,7 +244,7 @@ fn what_an_inspection_prints() {
         "inspect": [{"_type": "inspection", "name": "look", "run": ["sh", "-c", script], "expected_materials": [], "expected_products": []}],
     });
     place.write("root.layout", &signed(&place, &layout, &["other"]));
-    let public = FileSigner::open(&place.folder.join("../other"), &Default::default()).unwrap();
+    let public = FileSigner::open(&place.folder.join("../other"), &Password::default()).unwrap();
     place.write("owner.pub", &public.public_key().spki_pem());
     let output = place.linkgate(&["verify", "-l", "root.layout", "-k", "owner.pub"]);
     assert_harmless(&output, "inspection");
@@ -260,7 +261,7 @@ fn what_an_inspection_prints() {
 #[test]
 fn json_of_a_commands_own() {
     let place = Place::new(&[]);
-    let public = FileSigner::open(&place.folder.join("../key"), &Default::default()).unwrap();
+    let public = FileSigner::open(&place.folder.join("../key"), &Password::default()).unwrap();
     let key = json!({"keyid": HOSTILE, "keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": public.public_key().public_text()}});
     place.write("declared.json", &key.to_string());
     let output = place.linkgate(&["key", "show", "--json", "declared.json"]);
