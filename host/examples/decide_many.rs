@@ -12,6 +12,7 @@ use linkgate::evidence::store;
 use linkgate::gate::context::Context;
 use linkgate::gate::face::Face;
 use linkgate::gate::{Asked, Blobs, Deadline, Gate, Settings, Ungoverned, verdicts};
+use linkgate::memory::Memory;
 use linkgate::runtime::{Bounds, Verifier};
 use linkgate::signer::pkcs11;
 
@@ -80,11 +81,13 @@ fn gate(policies: &str, uncached: bool) -> anyhow::Result<Gate> {
         blobs: Blobs::Allowed,
         page: false,
     };
+    let memory = Memory::new(256 << 20);
     let context = Context {
         verifier: Arc::new(Verifier::load(bounds, u32::try_from(verifications)?.max(2))?),
-        registry: Arc::new(Registry::new(&registry::Options::default())?),
+        registry: Arc::new(Registry::new(&registry::Options::default(), memory.clone())?),
         tokens: pkcs11::Options::default(),
         evidence: 64 << 20,
+        memory,
     };
     Ok(Gate::new(settings, context)?)
 }

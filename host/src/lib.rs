@@ -10,6 +10,7 @@ pub mod gate;
 pub mod inspection;
 pub mod interrupt;
 pub mod key;
+pub mod memory;
 pub mod metadata;
 pub mod receipt;
 pub mod record;

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 from gate import Gate, takes_less_than, wait_for
+from registry import IN_TOTO, MANIFEST, Registry, registry
 from supply import PATIENCE, REPOSITORY, Image, Supply, linkgate, unknown_image
 from test_admission import ask, denied, pod_spec, review
 from test_gatekeeper import batch as provider_request
@@ -308,3 +309,197 @@ def test_a_large_body_takes_no_more_than_some_times_its_size(
         assert response.status_code == 200 and response.json()["response"]["allowed"] is True
     grown = gate.rss("VmHWM") - before
     assert grown < 64 << 20, f"{grown >> 20} MiB"
+
+
+# Memory. Sizes, not times: what a process ever had in memory is a bound that it keeps, however slow the machine is.
+
+ENOUGH = 600 << 20
+
+
+def junk(mib: int) -> bytes:
+    """An unsigned link of about so many MiB: nobody's key is needed for it, and the verifier has to read it."""
+    artifacts = {f"f{number:07d}": {"sha256": "0" * 64} for number in range(mib * 10_500)}
+    link = {"_type": "link", "name": "build", "materials": {}, "products": artifacts, "command": [], "byproducts": {}}
+    return json.dumps({"signed": link | {"environment": {}}, "signatures": []}).encode()
+
+
+def at_once(callers: int, ask: Callable[[int], object]) -> list:
+    with ThreadPoolExecutor(callers) as pool:
+        return list(pool.map(ask, range(callers)))
+
+
+def test_waiting_questions_share_their_evidence(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Each of them held a copy of it while it waited: 60 callers, 3.2 GB."""
+    folder = web.folder / "large"
+    folder.mkdir()
+    web.policy(evidence=[{"directory": str(folder)}])
+    link = junk(28)
+    (folder / "a.link").write_bytes(link)
+    (folder / "b.link").write_bytes(link + b" ")
+    gate = serve(web, "--verifications", "1")
+
+    def ask(number: int) -> int:
+        with gate.connect() as client:
+            asked = {"image": f"{REPOSITORY}@sha256:{number:064x}"}
+            return client.post("/v1/verify", content=json.dumps(asked)).status_code
+
+    statuses = at_once(60, ask)
+    assert set(statuses) <= {200, 503}
+    assert gate.rss("VmHWM") < ENOUGH, f"{gate.rss('VmHWM') >> 20} MiB"
+
+
+def attached(registry: Registry, links: list[bytes], digest: str, layers: int = 1) -> None:
+    """Links as evidence about a digest, of which a registry need not have the image."""
+    described = [registry.blob(link) | {"mediaType": IN_TOTO} for link in links] * layers
+    empty = registry.blob(b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": IN_TOTO, "config": empty}
+    subject = {"mediaType": MANIFEST, "digest": digest, "size": 1}
+    put = registry.put(manifest | {"layers": described, "subject": subject})
+    size = len(registry.manifests[put])
+    listed = {"mediaType": MANIFEST, "artifactType": IN_TOTO, "digest": put, "size": size}
+    registry.referrers.setdefault(digest, []).append(listed)
+
+
+def pods(gate: Gate, images: list[list[str]]) -> list[dict]:
+    """The answers about Pods of these images that are created at once."""
+
+    def ask(number: int) -> dict:
+        with gate.connect() as client:
+            body = json.dumps(review("Pod", "CREATE", pod_spec(*images[number])))
+            return client.post("/validate?timeout=10s", content=body).json()["response"]
+
+    return at_once(len(images), ask)
+
+
+def test_pods_whose_images_share_large_evidence(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Who may push to a governed repository attaches the same two blobs to many digests, and creates 12 Pods: 5 GB."""
+    with registry() as attacked:
+        web.policy(drop=("evidence",))
+        link = junk(28)
+        images = [[] for _ in range(12)]
+        for number in range(12 * 30):
+            digest = f"sha256:{number:064x}"
+            attached(attacked, [link, link + b" "], digest)
+            images[number // 30].append(f"{attacked.address}/web/app@{digest}")
+        gate = serve(web, "--plain-http", attacked.address, "--log-level", "error")
+        assert not any(answer["allowed"] for answer in pods(gate, images))
+        assert gate.rss("VmHWM") < ENOUGH, f"{gate.rss('VmHWM') >> 20} MiB"
+
+
+def test_images_that_share_no_evidence(web: Supply, serve: Callable[..., Gate]) -> None:
+    """What is fetched and has no place is bounded too. Whoever has no room is told so, and others are answered."""
+    good = web.image()
+    with registry() as attacked:
+        web.policy(images=["registry.example/**"])
+        web.policy("attacked", images=[f"{attacked.address}/**"], drop=("evidence",))
+        link = junk(10)
+        images = []
+        for number in range(60):
+            digest = f"sha256:{number:064x}"
+            attached(attacked, [link + b" " * number], digest)
+            images.append([f"{attacked.address}/web/app@{digest}"])
+        options = "--plain-http", attacked.address, "--evidence-memory", "64MiB", "--evidence-cache", "32"
+        gate = serve(web, *options, "--verifications", "1", "--log-level", "error")
+        answers = pods(gate, images)
+        assert not any(answer["allowed"] for answer in answers)
+        refused = [answer for answer in answers if "--evidence-memory" in answer["status"]["message"]]
+        assert refused and all(answer["status"]["code"] == 503 for answer in refused)
+        samples = gate.metrics()
+        assert samples["linkgate_evidence_memory_refused_total"] >= len(refused)
+        assert samples["linkgate_evidence_memory_bytes"] <= samples["linkgate_evidence_memory_bound_bytes"] == 64 << 20
+        assert gate.rss("VmHWM") < 300 << 20, f"{gate.rss('VmHWM') >> 20} MiB"
+        assert gate.verify(good)["allowed"] is True
+        # Alone each of them is judged.
+        said = gate.verify(images[0][0])
+        assert (said["allowed"], said["reason"]) == (False, "rejected"), said["message"]
+
+
+def test_evidence_larger_than_the_memory(web: Supply, serve: Callable[..., Gate]) -> None:
+    """It is not waited for: nobody will ever have room for it."""
+    good = web.image()
+    large = web.image()
+    (large.links / "z.link").write_bytes(junk(20))
+    gate = serve(web, "--evidence-memory", "16MiB")
+    said = gate.verify(large)
+    assert (said["allowed"], said["outcome"], said["reason"]) == (False, "undecided", "undecided")
+    assert "--evidence-memory" in said["message"]
+    assert "--evidence-memory" in denied(ask(gate, review("Pod", "CREATE", pod_spec(large))), 503, "ServiceUnavailable")
+    told = gate.post("/gatekeeper", provider_request(large)).json()["response"]
+    assert told["items"] == [] and "--evidence-memory" in told["systemError"]
+    assert gate.verify(good)["allowed"] is True
+
+
+def test_many_large_manifests(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Of each of them no more is kept than the links that it names, be its annotations 3 MiB."""
+    with registry() as attacked:
+        web.policy(drop=("evidence",))
+        digest = f"sha256:{1:064x}"
+        filling = {f"{number:06d}": "" for number in range(240_000)}
+        empty = attacked.blob(b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json", "annotations": filling}
+        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": IN_TOTO, "config": empty}
+        template = json.dumps(manifest | {"subject": {"mediaType": MANIFEST, "digest": digest, "size": 1}})
+        for number in range(60):
+            link = attacked.blob(b"%d" % number) | {"mediaType": IN_TOTO}
+            put = f'{template[:-1]}, "layers": [{json.dumps(link)}]}}'.encode()
+            listed = attacked.blob(put) | {"mediaType": MANIFEST, "artifactType": IN_TOTO}
+            attacked.manifests[listed["digest"]] = put
+            attacked.referrers.setdefault(digest, []).append(listed)
+        gate = serve(web, "--plain-http", attacked.address, "--log-level", "error", "--timeout", PATIENCE)
+        said = gate.verify(f"{attacked.address}/web/app@{digest}")
+        assert said["allowed"] is False
+        assert gate.rss("VmHWM") < ENOUGH, f"{gate.rss('VmHWM') >> 20} MiB"
+
+
+def test_questions_of_many_small_values(web: Supply, serve: Callable[..., Gate]) -> None:
+    """Lists and maps take many times what they are written in. There is room for them before they are built."""
+    gate = serve(web, "--evidence-memory", "64MiB", "--log-level", "error")
+    digests = ",".join(f'"{number:x}":""' for number in range(80_000))
+    bodies = {
+        "/v1/verify": b'{"subjects": [{"digests": {%s}}]}' % digests.encode(),
+        "/gatekeeper": b'{"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest", "request": {"keys": [%s""]}}'
+        % (b'"",' * 300_000),
+    }
+    before = gate.rss("VmHWM")
+
+    def ask(number: int) -> int:
+        path, body = list(bodies.items())[number % 2]
+        with gate.connect() as client:
+            return client.post(path, content=body).status_code
+
+    assert set(at_once(64, ask)) <= {200, 413, 503}
+    grown = gate.rss("VmHWM") - before
+    assert grown < 200 << 20, f"{grown >> 20} MiB"
+
+
+def test_answers_that_nobody_reads(web: Supply, serve: Callable[..., Gate]) -> None:
+    """They wait in memory for whoever asked."""
+    image = web.image()
+    # A thousand findings that are told, of a thousand characters each.
+    link = json.loads(image.link("package").read_text())["signed"]
+    link["products"] = {f"{'x' * 250}{number}": {"sha256": "0" * 64} for number in range(3000)}
+    unsigned = web.folder / "large.link"
+    unsigned.write_text(json.dumps(link))
+    pair = web.keys.pair("packager")
+    linkgate("sign", "-q", "-f", unsigned, "-k", pair, "-o", image.link("package"), cwd=web.folder)
+    gate = serve(web, "--evidence-memory", "64MiB", "--log-level", "error")
+    response = gate.post("/v1/verify", {"image": str(image)})
+    assert response.status_code == 200 and len(response.content) > 300_000, response.text[:300]
+    body = json.dumps({"image": str(image)}).encode()
+    head = b"POST /v1/verify HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    host, port = gate.address.rsplit(":", 1)
+    before = gate.rss("VmHWM")
+    opened = []
+    for _ in range(400):
+        plain = socket.socket()
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        plain.settimeout(PATIENCE)
+        plain.connect((host, int(port)))
+        secure = gate.context().wrap_socket(plain, server_hostname=host)
+        secure.sendall(head + body)
+        opened.append(secure)
+    wait_for(lambda: gate.metrics()["linkgate_evidence_memory_refused_total"] > 0)
+    grown = gate.rss("VmHWM") - before
+    for secure in opened:
+        secure.close()
+    assert grown < 160 << 20, f"{grown >> 20} MiB"
+    wait_for(lambda: gate.post("/v1/verify", {"image": str(image)}).status_code == 200)

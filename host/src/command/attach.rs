@@ -14,6 +14,7 @@ use super::registries;
 use crate::evidence::folder;
 use crate::evidence::manifest::Manifest;
 use crate::evidence::registry::{self, Attached, Attachment, Link, Registry};
+use crate::memory::Memory;
 use crate::metadata::{Document, Kind};
 use crate::terminal::{self, Progress};
 
@@ -56,7 +57,7 @@ pub(crate) struct Args {
 /// Attaches links to an image.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let links = read(&args.links)?;
-    let registry = Registry::new(&args.registries)?;
+    let registry = Registry::new(&args.registries, Memory::unbounded())?;
     registries::block_on(attach(args, &registry, links))?
 }
 

@@ -14,12 +14,13 @@ use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::limits;
 use linkgate_verifier::payload::{self, Kind};
-use linkgate_verifier::request::Document;
+use linkgate_verifier::request::{Content, Document};
 
 use super::registries;
 use crate::evidence::registry::{self, Registry, RegistryEvidence};
 use crate::evidence::{self, About, Piece, Source as _, SourceError};
 use crate::file::{self, Mode, WriteError};
+use crate::memory::Memory;
 use crate::terminal::{self, Progress};
 
 const EXAMPLES: &str = "\
@@ -68,7 +69,7 @@ pub(crate) struct Args {
 /// Fetches what is attached to an image.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     file::check_makeable(&args.folder)?;
-    let registry = Arc::new(Registry::new(&args.registries)?);
+    let registry = Arc::new(Registry::new(&args.registries, Memory::unbounded())?);
     let documents = files(registries::block_on(documents(args, &registry))??)?;
     if documents.is_empty() {
         terminal::note(format_args!("no evidence is attached to {}", args.image));
@@ -102,11 +103,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn documents(args: &Args, registry: &Arc<Registry>) -> anyhow::Result<Vec<Document>> {
     let about = about(args, registry).await?;
     let source = RegistryEvidence::new(Arc::clone(registry), args.repository.clone());
-    let pieces = source.list(&about).await?;
-    if pieces.is_empty() && args.repository.is_none() && registry.manifest(&args.image).await?.is_none() {
+    let listed = source.list(&about).await?;
+    if listed.pieces.is_empty() && args.repository.is_none() && registry.manifest(&args.image).await?.is_none() {
         bail!("there is no image `{}`", args.image);
     }
-    let total: u64 = pieces.iter().map(|piece| piece.size).fold(0, u64::saturating_add);
+    let total = listed.size();
     if total > limits::TOTAL_BYTES as u64 {
         bail!(
             "what is attached has {total} bytes, more than the verifier takes: {}",
@@ -114,7 +115,7 @@ async fn documents(args: &Args, registry: &Arc<Registry>) -> anyhow::Result<Vec<
         );
     }
     let progress = Progress::start("fetching", || total);
-    let fetched: Vec<(Piece, Bytes)> = stream::iter(pieces)
+    let fetched: Vec<(Arc<Piece>, Bytes)> = stream::iter(listed.pieces)
         .map(|piece| async {
             let bytes = source.fetch(&piece).await?;
             progress.add(piece.size);
@@ -123,7 +124,13 @@ async fn documents(args: &Args, registry: &Arc<Registry>) -> anyhow::Result<Vec<
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(evidence::documents(fetched))
+    let documents = evidence::documents(fetched).into_iter();
+    Ok(documents
+        .map(|document| Document {
+            name: document.name,
+            content: Content(document.content.into()),
+        })
+        .collect())
 }
 
 /// The documents as files of a folder, which has each name once. Only a sublayout's name says something, so that it keeps
@@ -225,8 +232,6 @@ fn target(folder: &Path, document: &Document, force: bool) -> anyhow::Result<Opt
 
 #[cfg(test)]
 mod tests {
-    use linkgate_verifier::request::Content;
-
     use super::*;
 
     fn named(name: &str, content: &str) -> Document {

@@ -23,6 +23,7 @@ use crate::gate::log;
 use crate::gate::server::{self, Listening};
 use crate::gate::tls::{Certificates, SelfSigned};
 use crate::gate::{Asked, Blobs, Deadline, Gate, Settings, Ungoverned, self_test, verdicts};
+use crate::memory::Memory;
 use crate::runtime::{Arithmetic, Bounds, Verifier};
 use crate::signer::pkcs11;
 use crate::{interrupt, terminal};
@@ -143,7 +144,7 @@ struct LoadArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     queue: u32,
 
-    /// MiB of memory that one verification may take.
+    /// MiB of memory that one verification may take. Those that take as much come one after another.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     memory: u32,
 
@@ -151,7 +152,14 @@ struct LoadArgs {
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     evidence: u32,
 
-    /// MiB of links that are kept in memory.
+    /// Memory for all that others send, such as `256MiB`: links and listings that are fetched, wait, are judged or are kept, and
+    /// bodies of requests and answers. Where there is no room, what is only kept goes, and then requests get 503 and
+    /// Retry-After. An eighth of it is left to small ones. Beside it are the memories of the verifier: once --memory, and
+    /// 16 MiB for each further verification at once.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    evidence_memory: u64,
+
+    /// MiB of links that are kept in memory, within --evidence-memory.
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     evidence_cache: u32,
 
@@ -205,11 +213,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let instances = u32::try_from(settings.verifications)?.max(2).saturating_add(1);
     let verifier = Arc::new(Verifier::load(bounds, instances)?);
     self_test::run(&verifier, &Arithmetic::Native)?;
+    let memory = Memory::new(args.load.evidence_memory);
     let context = Context {
         verifier,
-        registry: Arc::new(Registry::new(&args.registries)?),
+        registry: Arc::new(Registry::new(&args.registries, memory.clone())?),
         tokens: args.tokens.clone(),
         evidence: usize::try_from(settings.evidence.most)?,
+        memory,
     };
     let gate = Arc::new(Gate::new(settings, context)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -404,6 +414,23 @@ fn self_signed(names: &[String], folder: Option<&Path>) -> anyhow::Result<Certif
 
 fn seconds(option: &str, seconds: f64) -> Result<Duration, UsageError> {
     Duration::try_from_secs_f64(seconds).map_err(|_| UsageError(format!("{option} {seconds} is no length of time")))
+}
+
+/// The least memory with which a gate answers anything.
+const LEAST_MEMORY: u64 = 8 << 20;
+
+/// A size as Kubernetes and people write it: `256MiB`, `1GiB`.
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let parsed = units.into_iter().find_map(|(unit, power)| {
+        let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        count.checked_mul(1 << power)
+    });
+    match parsed {
+        Some(bytes) if bytes >= LEAST_MEMORY => Ok(bytes),
+        Some(_) => Err(format!("at least {} MiB are needed", LEAST_MEMORY >> 20)),
+        None => Err("a number and KiB, MiB or GiB are expected: `256MiB`".to_owned()),
+    }
 }
 
 fn mebibytes(count: u32) -> u64 {

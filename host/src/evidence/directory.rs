@@ -8,13 +8,16 @@ use linkgate_image::ManifestDigest;
 use linkgate_verifier::limits;
 
 use super::disk::Disk;
-use super::{About, Answer, Piece, Source, SourceError, folder};
+use super::folder::{self, FolderError};
+use super::{About, Answer, Listed, Piece, Source, SourceError};
+use crate::memory::{Memory, NoRoom};
 
 /// A directory of links; its path may say which by `{IMAGE_NAME}`, `{IMAGE_DIGEST_HEX}`, `{ARTIFACT_NAME}` and `{NAMESPACE}`.
 #[derive(Clone, Debug)]
 pub struct Directory {
     path: String,
     most: usize,
+    memory: Memory,
     disk: Disk,
 }
 
@@ -24,16 +27,18 @@ pub struct Directory {
 pub struct ConfigMap {
     path: PathBuf,
     most: usize,
+    memory: Memory,
     disk: Disk,
 }
 
 impl Directory {
     /// The directory at this path, whose placeholders are filled for each artifact; of whose links at most so many bytes are
-    /// read for one.
-    pub fn new(path: String, most: usize) -> Self {
+    /// read for one, into this memory.
+    pub fn new(path: String, most: usize, memory: Memory) -> Self {
         Self {
             path,
             most,
+            memory,
             disk: Disk::new(),
         }
     }
@@ -60,7 +65,7 @@ impl Directory {
         Some(path.into())
     }
 
-    fn read(&self, about: &About) -> Result<Vec<Piece>, SourceError> {
+    fn read(&self, about: &About) -> Result<Listed, SourceError> {
         let name = about.name.as_deref().unwrap_or_default();
         let values = [
             ("{IMAGE_NAME}", name),
@@ -73,23 +78,24 @@ impl Directory {
                 "`{placeholder}` has no value here: whoever asks did not say it"
             )));
         }
+        let mut listed = Listed::new(self.memory.nothing());
         let Some(path) = self.path(about) else {
-            return Ok(Vec::new());
+            return Ok(listed);
         };
         // What has placeholders is there for some artifacts only; what is before them should be there.
         if let Some((before, _)) = self.path.split_once('{') {
             let root = before.rsplit_once('/').map_or(".", |(root, _)| root);
             if !path.try_exists().map_err(|error| self.failed(&error))? {
                 fs::read_dir(root).map_err(|error| self.failed(&format!("`{root}`: {error}")))?;
-                return Ok(Vec::new());
+                return Ok(listed);
             }
         }
-        let evidence = folder::read(&path, self.most).map_err(|error| self.failed(&error))?;
-        Ok(evidence
-            .documents
-            .into_iter()
-            .map(|document| piece(document.name, document.content.0))
-            .collect())
+        let documents = folder::read_shared(&path, self.most, &self.memory).map_err(|error| unread(self, &error))?;
+        for document in documents {
+            let listing = listed.push(piece(document.name, document.content));
+            listing.map_err(|no_room| self.no_room(no_room))?;
+        }
+        Ok(listed)
     }
 }
 
@@ -103,7 +109,7 @@ impl Source for Directory {
         path.to_string_lossy().into_owned()
     }
 
-    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>> {
+    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Listed> {
         let (source, about) = (self.clone(), about.clone());
         Box::pin(async move { self.disk.read(&self.name(), move || source.read(&about)).await })
     }
@@ -114,17 +120,18 @@ impl Source for Directory {
 }
 
 impl ConfigMap {
-    /// The `ConfigMap` that is mounted at this path, of which at most so many bytes are read.
-    pub fn new(path: PathBuf, most: usize) -> Self {
+    /// The `ConfigMap` that is mounted at this path, of which at most so many bytes are read, into this memory.
+    pub fn new(path: PathBuf, most: usize, memory: Memory) -> Self {
         Self {
             path,
             most,
+            memory,
             disk: Disk::new(),
         }
     }
 
-    fn read(&self) -> Result<Vec<Piece>, SourceError> {
-        let (mut pieces, mut left) = (Vec::new(), self.most);
+    fn read(&self) -> Result<Listed, SourceError> {
+        let (mut listed, mut left) = (Listed::new(self.memory.nothing()), self.most);
         for entry in fs::read_dir(&self.path).map_err(|error| self.failed(&error))? {
             let path = entry.map_err(|error| self.failed(&error))?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
@@ -134,17 +141,21 @@ impl ConfigMap {
             if name.starts_with("..") || path.is_dir() {
                 continue;
             }
-            if pieces.len() == limits::DOCUMENTS {
+            if listed.pieces.len() == limits::DOCUMENTS {
                 return Err(self.failed(&format!("more than {} keys", limits::DOCUMENTS)));
             }
-            let bytes = folder::read_file(&path).map_err(|error| self.failed(&format!("`{name}`: {error}")))?;
+            let bytes = folder::read_file_shared(&path, &self.memory).map_err(|error| SourceError {
+                no_room: NoRoom::behind(&error),
+                ..self.failed(&format!("`{name}`: {error}"))
+            })?;
             let Some(rest) = left.checked_sub(bytes.len()) else {
                 return Err(self.failed(&format!("more than {} bytes", self.most)));
             };
             left = rest;
-            pieces.push(piece(path_of(name), bytes));
+            let listing = listed.push(piece(path_of(name), bytes));
+            listing.map_err(|no_room| self.no_room(no_room))?;
         }
-        Ok(pieces)
+        Ok(listed)
     }
 }
 
@@ -157,7 +168,7 @@ impl Source for ConfigMap {
         String::new()
     }
 
-    fn list<'a>(&'a self, _: &'a About) -> Answer<'a, Vec<Piece>> {
+    fn list<'a>(&'a self, _: &'a About) -> Answer<'a, Listed> {
         let source = self.clone();
         Box::pin(async move { self.disk.read(&self.name(), move || source.read()).await })
     }
@@ -194,13 +205,21 @@ pub(super) fn here(source: &dyn Source, piece: &Piece) -> Result<Bytes, SourceEr
         .ok_or_else(|| source.failed(&format!("`{}` was not read", piece.name)))
 }
 
-fn piece(name: String, bytes: Vec<u8>) -> Piece {
+/// Why a folder could not be read.
+fn unread(source: &dyn Source, error: &FolderError) -> SourceError {
+    SourceError {
+        no_room: error.no_room(),
+        ..source.failed(error)
+    }
+}
+
+fn piece(name: String, bytes: Bytes) -> Piece {
     Piece {
         name,
         step: None,
         digest: ManifestDigest::of(&bytes),
         size: bytes.len() as u64,
-        content: Some(bytes.into()),
+        content: Some(bytes),
         at: None,
     }
 }
@@ -238,7 +257,11 @@ mod tests {
 
     #[test]
     fn placeholders_do_not_lead_out() {
-        let directory = Directory::new("/links/{NAMESPACE}/{IMAGE_NAME}/{IMAGE_DIGEST_HEX}".to_owned(), 100);
+        let directory = Directory::new(
+            "/links/{NAMESPACE}/{IMAGE_NAME}/{IMAGE_DIGEST_HEX}".to_owned(),
+            100,
+            Memory::unbounded(),
+        );
         let hex = ManifestDigest::of(b"test").hex().to_owned();
         assert_eq!(
             directory.path(&about("r.example/app")),
@@ -261,11 +284,12 @@ mod tests {
             fs::write(data.join(name), name).unwrap();
             std::os::unix::fs::symlink(format!("..data/{name}"), mount.path().join(name)).unwrap();
         }
-        let mut names: Vec<String> = ConfigMap::new(mount.path().to_owned(), 100)
+        let mut names: Vec<String> = ConfigMap::new(mount.path().to_owned(), 100, Memory::unbounded())
             .read()
             .unwrap()
-            .into_iter()
-            .map(|piece| piece.name)
+            .pieces
+            .iter()
+            .map(|piece| piece.name.clone())
             .collect();
         names.sort();
         assert_eq!(names, ["build", "build.776a00e2/inner.link"]);
@@ -276,7 +300,9 @@ mod tests {
         ] {
             assert_eq!(path_of(key), path);
         }
-        let error = ConfigMap::new(mount.path().to_owned(), 10).read().unwrap_err();
+        let error = ConfigMap::new(mount.path().to_owned(), 10, Memory::unbounded())
+            .read()
+            .unwrap_err();
         assert!(error.to_string().contains("more than 10 bytes"), "{error}");
     }
 }

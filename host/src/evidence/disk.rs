@@ -29,6 +29,7 @@ impl Disk {
         let failed = |cause: String| SourceError {
             source_name: name.to_owned(),
             cause,
+            no_room: None,
         };
         let place = Arc::clone(&self.0).acquire_owned().await;
         let place = place.map_err(|error| failed(error.to_string()))?;

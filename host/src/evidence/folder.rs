@@ -5,10 +5,14 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use linkgate_verifier::limits;
 use linkgate_verifier::request::{Content, Document};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+use super::SharedDocument;
+use crate::memory::{Memory, NoRoom};
 
 /// Why a folder's evidence could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -53,25 +57,86 @@ pub struct Evidence {
     pub documents: Vec<Document>,
     /// What is called a link and holds nothing: pipes, sockets, devices, and symbolic links to nothing.
     pub empty: Vec<PathBuf>,
+}
+
+/// What was found, and how to read it.
+struct Found<C> {
+    documents: Vec<(String, C)>,
+    empty: Vec<PathBuf>,
     /// How many entries were looked at.
     entries: usize,
     /// How many bytes may still be read.
     left: usize,
+    /// Reads a file of about so many bytes, and no more of it than shows that it is too large for a document.
+    read: fn(File, usize, &Memory) -> io::Result<C>,
+    memory: Memory,
+}
+
+impl FolderError {
+    /// The lack of memory that it was, if it was one.
+    pub fn no_room(&self) -> Option<NoRoom> {
+        match self {
+            Self::File { cause, .. } => NoRoom::behind(cause),
+            _ => None,
+        }
+    }
 }
 
 /// Reads the evidence of a folder, of at most so many bytes. A file larger than the verifier takes is read as far as shows
 /// that.
 pub fn read(folder: &Path, most: usize) -> Result<Evidence, FolderError> {
-    let mut evidence = Evidence {
-        left: most,
-        ..Evidence::default()
-    };
-    collect(folder, folder, "", 0, &mut evidence)?;
-    evidence.documents.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(evidence)
+    let found = find(folder, most, &Memory::unbounded(), |file, length, _| {
+        read_open(file, length)
+    })?;
+    let documents = found.documents.into_iter();
+    Ok(Evidence {
+        documents: documents
+            .map(|(name, bytes)| Document {
+                name,
+                content: Content(bytes),
+            })
+            .collect(),
+        empty: found.empty,
+    })
 }
 
-fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut Evidence) -> Result<(), FolderError> {
+/// The documents of [`read`], whose bytes take room in the memory that is given.
+pub fn read_shared(folder: &Path, most: usize, memory: &Memory) -> Result<Vec<SharedDocument>, FolderError> {
+    let found = find(folder, most, memory, |file, length, memory| {
+        memory.read(file, length, limits::DOCUMENT_BYTES + 1)
+    })?;
+    let documents = found.documents.into_iter();
+    Ok(documents
+        .map(|(name, content)| SharedDocument { name, content })
+        .collect())
+}
+
+fn find<C: AsRef<[u8]>>(
+    folder: &Path,
+    most: usize,
+    memory: &Memory,
+    read: fn(File, usize, &Memory) -> io::Result<C>,
+) -> Result<Found<C>, FolderError> {
+    let mut found = Found {
+        documents: Vec::new(),
+        empty: Vec::new(),
+        entries: 0,
+        left: most,
+        read,
+        memory: memory.clone(),
+    };
+    collect(folder, folder, "", 0, &mut found)?;
+    found.documents.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+fn collect<C: AsRef<[u8]>>(
+    root: &Path,
+    folder: &Path,
+    prefix: &str,
+    depth: u32,
+    evidence: &mut Found<C>,
+) -> Result<(), FolderError> {
     let failed = |cause| FolderError::Folder {
         path: folder.to_owned(),
         cause,
@@ -98,17 +163,14 @@ fn collect(root: &Path, folder: &Path, prefix: &str, depth: u32, evidence: &mut 
             if evidence.documents.len() == limits::DOCUMENTS {
                 return Err(FolderError::TooMany(root.to_owned()));
             }
-            match read_link(&path).map_err(|cause| FolderError::File {
+            match read_link(&path, evidence).map_err(|cause| FolderError::File {
                 path: path.clone(),
                 cause,
             })? {
                 Some(bytes) => {
-                    let left = evidence.left.checked_sub(bytes.len());
+                    let left = evidence.left.checked_sub(bytes.as_ref().len());
                     evidence.left = left.ok_or_else(|| FolderError::TooMuch(root.to_owned()))?;
-                    evidence.documents.push(Document {
-                        name: format!("{prefix}{name}"),
-                        content: Content(bytes),
-                    });
+                    evidence.documents.push((format!("{prefix}{name}"), bytes));
                 }
                 None => evidence.empty.push(path),
             }
@@ -124,9 +186,9 @@ fn is_folder(entry: &DirEntry, path: &Path) -> io::Result<bool> {
 }
 
 /// Reads a link; nothing where there is nothing that could hold one.
-fn read_link(path: &Path) -> io::Result<Option<Vec<u8>>> {
+fn read_link<C>(path: &Path, found: &Found<C>) -> io::Result<Option<C>> {
     match open_at_once(path) {
-        Ok((file, kind)) if kind.is_file() => read_open(file, &kind).map(Some),
+        Ok((file, kind)) if kind.is_file() => (found.read)(file, length(&kind), &found.memory).map(Some),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // A socket.
@@ -139,7 +201,18 @@ fn read_link(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let kind = file.metadata()?;
-    read_open(file, &kind)
+    read_open(file, length(&kind))
+}
+
+/// [`read_file`] into memory that has a bound.
+pub fn read_file_shared(path: &Path, memory: &Memory) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    let expected = length(&file.metadata()?);
+    memory.read(file, expected, limits::DOCUMENT_BYTES + 1)
+}
+
+fn length(kind: &Metadata) -> usize {
+    usize::try_from(kind.len()).unwrap_or(usize::MAX)
 }
 
 /// Opens a file without waiting for somebody to write into it, should it be a pipe that nobody meant.
@@ -150,8 +223,7 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, kind))
 }
 
-fn read_open(file: File, kind: &Metadata) -> io::Result<Vec<u8>> {
-    let length = usize::try_from(kind.len()).unwrap_or(usize::MAX);
+fn read_open(file: File, length: usize) -> io::Result<Vec<u8>> {
     let most = limits::DOCUMENT_BYTES + 1;
     let mut bytes = Vec::with_capacity(length.min(most) + 1);
     file.take(most as u64).read_to_end(&mut bytes)?;

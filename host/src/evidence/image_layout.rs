@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,15 @@ use serde::Deserialize;
 
 use super::artifact::{LAYERS, REFERRERS, pieces};
 use super::disk::Disk;
-use super::manifest::Manifest;
-use super::{About, Answer, Piece, Source, SourceError};
+use super::manifest::{Manifest, Unread};
+use super::{About, Answer, Listed, Piece, Source, SourceError};
+use crate::memory::{Memory, NoRoom};
 
 /// An image layout that holds images' evidence beside them.
 #[derive(Clone, Debug)]
 pub struct ImageLayout {
     path: PathBuf,
+    memory: Memory,
     disk: Disk,
 }
 
@@ -35,6 +37,8 @@ enum LayoutError {
     TooLarge { path: PathBuf, most: usize },
     #[error("`{}` is {cause}", .path.display())]
     Manifest { path: PathBuf, cause: ManifestError },
+    #[error("`{}`: {cause}", .path.display())]
+    NoRoom { path: PathBuf, cause: NoRoom },
     #[error("`{}` is of no known version of image layouts", .0.display())]
     Version(PathBuf),
     #[error("`{}` does not have the digest that it is called by", .0.display())]
@@ -55,25 +59,30 @@ struct Marker {
 /// The annotation of what a layout calls by a tag.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// Bytes of the file `oci-layout`.
+const MARKER_BYTES: usize = 64 << 10;
+
 /// Manifests of a layout that are read, whatever they are about.
 const MANIFESTS: usize = 10 * REFERRERS;
 
 impl ImageLayout {
-    /// The layout in this folder.
-    pub fn new(path: PathBuf) -> Self {
+    /// The layout in this folder, which is read into this memory.
+    pub fn new(path: PathBuf, memory: Memory) -> Self {
         Self {
             path,
+            memory,
             disk: Disk::new(),
         }
     }
 
-    fn pieces(&self, about: &About) -> Result<Vec<Piece>, LayoutError> {
+    fn pieces(&self, about: &About) -> Result<Listed, LayoutError> {
         self.check_version()?;
         let index = self.path.join("index.json");
-        let bytes = read(&index, MANIFEST_BYTES)?;
+        let bytes = self.read(&index, MANIFEST_BYTES)?;
         let digest = ManifestDigest::of(&bytes);
-        let index = Manifest::read(bytes, digest).map_err(|cause| LayoutError::Manifest { path: index, cause })?;
-        let mut found = Vec::new();
+        let index = Manifest::read(bytes, digest, &self.memory).map_err(|cause| LayoutError::unread(index, cause))?;
+        let mut found = Listed::new(self.memory.nothing());
+        let mut held = self.memory.nothing();
         let mut seen = BTreeSet::new();
         let mut waiting: Vec<Descriptor> = index.says.index().to_vec();
         while let Some(descriptor) = waiting.pop() {
@@ -92,12 +101,21 @@ impl ImageLayout {
             let Some(manifest) = self.manifest(&descriptor)? else {
                 continue;
             };
-            waiting.extend_from_slice(manifest.says.index());
+            if !manifest.says.index().is_empty() {
+                let room = held.grow(Manifest::room(&manifest.bytes));
+                room.map_err(|cause| self.no_room(cause))?;
+                waiting.extend_from_slice(manifest.says.index());
+            }
+            if waiting.len() > MANIFESTS {
+                return Err(LayoutError::Many(MANIFESTS, "manifests"));
+            }
             let artifact = manifest.says.artifact();
             let artifact = artifact.filter(|artifact| is_wanted(artifact, &descriptor, &about.digest));
-            found.extend(artifact.into_iter().flat_map(|artifact| pieces(artifact, None)));
-            if found.len() > LAYERS {
-                return Err(LayoutError::Many(LAYERS, "links"));
+            for piece in artifact.into_iter().flat_map(|artifact| pieces(artifact, None)) {
+                if found.pieces.len() == LAYERS {
+                    return Err(LayoutError::Many(LAYERS, "links"));
+                }
+                found.push(piece).map_err(|cause| self.no_room(cause))?;
             }
         }
         Ok(found)
@@ -105,7 +123,7 @@ impl ImageLayout {
 
     fn check_version(&self) -> Result<(), LayoutError> {
         let path = self.path.join("oci-layout");
-        let marker: Option<Marker> = serde_json::from_slice(&read(&path, MANIFEST_BYTES)?).ok();
+        let marker: Option<Marker> = serde_json::from_slice(&self.read(&path, MARKER_BYTES)?).ok();
         match marker {
             Some(marker) if marker.image_layout_version.starts_with("1.") => Ok(()),
             _ => Err(LayoutError::Version(path)),
@@ -121,21 +139,29 @@ impl ImageLayout {
             }
             bytes => bytes?,
         };
-        let manifest = Manifest::read(bytes, descriptor.digest.clone());
-        manifest.map(Some).map_err(|cause| LayoutError::Manifest {
-            path: self.blob_path(&descriptor.digest),
-            cause,
-        })
+        let manifest = Manifest::read(bytes, descriptor.digest.clone(), &self.memory);
+        manifest
+            .map(Some)
+            .map_err(|cause| LayoutError::unread(self.blob_path(&descriptor.digest), cause))
     }
 
     fn blob(&self, digest: &ManifestDigest, most: usize) -> Result<Bytes, LayoutError> {
         let path = self.blob_path(digest);
-        let bytes = read(&path, most)?;
+        let bytes = self.read(&path, most)?;
         if digest.is_of(&bytes) {
             Ok(bytes)
         } else {
             Err(LayoutError::Digest(path))
         }
+    }
+
+    fn read(&self, path: &Path, most: usize) -> Result<Bytes, LayoutError> {
+        read(path, most, &self.memory)
+    }
+
+    fn no_room(&self, cause: NoRoom) -> LayoutError {
+        let path = self.path.clone();
+        LayoutError::NoRoom { path, cause }
     }
 
     /// Where a blob is. A digest was parsed: it leads nowhere else.
@@ -155,6 +181,27 @@ impl ImageLayout {
     }
 }
 
+impl LayoutError {
+    fn unread(path: PathBuf, cause: Unread) -> Self {
+        match cause {
+            Unread::Manifest(cause) => Self::Manifest { path, cause },
+            Unread::NoRoom(cause) => Self::NoRoom { path, cause },
+        }
+    }
+
+    /// The same as the error of a source.
+    fn of(self, source: &ImageLayout) -> SourceError {
+        SourceError {
+            no_room: match &self {
+                Self::NoRoom { cause, .. } => Some(*cause),
+                Self::Io { cause, .. } => NoRoom::behind(cause),
+                _ => None,
+            },
+            ..source.failed(&self)
+        }
+    }
+}
+
 /// Whether an artifact is evidence about an image: it says so, or is under the tag that cosign gave it.
 fn is_wanted(artifact: &Artifact, descriptor: &Descriptor, subject: &ManifestDigest) -> bool {
     let name = descriptor.annotations.get(REF_NAME);
@@ -163,7 +210,7 @@ fn is_wanted(artifact: &Artifact, descriptor: &Descriptor, subject: &ManifestDig
 }
 
 /// Reads a file that is no larger than it may be.
-fn read(path: &Path, most: usize) -> Result<Bytes, LayoutError> {
+fn read(path: &Path, most: usize, memory: &Memory) -> Result<Bytes, LayoutError> {
     let failed = |cause| LayoutError::Io {
         path: path.to_owned(),
         cause,
@@ -175,18 +222,19 @@ fn read(path: &Path, most: usize) -> Result<Bytes, LayoutError> {
         .custom_flags(nonblocking)
         .open(path)
         .map_err(failed)?;
-    if !file.metadata().map_err(failed)?.is_file() {
+    let kind = file.metadata().map_err(failed)?;
+    if !kind.is_file() {
         return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
-    let mut bytes = Vec::new();
-    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let expected = usize::try_from(kind.len()).unwrap_or(usize::MAX);
+    let bytes = memory.read(file, expected, most + 1).map_err(failed)?;
     if bytes.len() > most {
         return Err(LayoutError::TooLarge {
             path: path.to_owned(),
             most,
         });
     }
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
 impl Source for ImageLayout {
@@ -198,16 +246,16 @@ impl Source for ImageLayout {
         about.digest.to_string()
     }
 
-    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>> {
+    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Listed> {
         let (source, about) = (self.clone(), about.clone());
-        let read = move || source.pieces(&about).map_err(|error| source.failed(&error));
+        let read = move || source.pieces(&about).map_err(|error| error.of(&source));
         Box::pin(async move { self.disk.read(&self.name(), read).await })
     }
 
     fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes> {
         let (source, digest, size) = (self.clone(), piece.digest.clone(), piece.size);
         let read =
-            move || -> Result<Bytes, SourceError> { source.link(&digest, size).map_err(|error| source.failed(&error)) };
+            move || -> Result<Bytes, SourceError> { source.link(&digest, size).map_err(|error| error.of(&source)) };
         Box::pin(async move { self.disk.read(&self.name(), read).await })
     }
 }
@@ -215,6 +263,7 @@ impl Source for ImageLayout {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Arc;
 
     use linkgate_image::evidence::DSSE;
     use linkgate_image::manifest::{OCI_INDEX, OCI_MANIFEST};
@@ -257,18 +306,19 @@ mod tests {
             fs::write(self.folder.path().join("index.json"), index.to_string()).unwrap();
         }
 
-        fn list(&self, digest: &ManifestDigest) -> Result<Vec<Piece>, String> {
+        fn list(&self, digest: &ManifestDigest) -> Result<Vec<Arc<Piece>>, String> {
             let about = About {
                 image: None,
                 name: None,
                 digest: digest.clone(),
                 namespace: String::new(),
             };
-            self.layout().pieces(&about).map_err(|error| error.to_string())
+            let listed = self.layout().pieces(&about);
+            listed.map(|listed| listed.pieces).map_err(|error| error.to_string())
         }
 
         fn layout(&self) -> ImageLayout {
-            ImageLayout::new(self.folder.path().to_owned())
+            ImageLayout::new(self.folder.path().to_owned(), Memory::unbounded())
         }
     }
 
@@ -291,7 +341,7 @@ mod tests {
             .list(&image)
             .unwrap()
             .into_iter()
-            .map(|piece| piece.name)
+            .map(|piece| piece.name.clone())
             .collect();
         names.sort();
         let hex = |bytes: &[u8]| format!("{}.link", ManifestDigest::of(bytes).hex());

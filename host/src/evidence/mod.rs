@@ -10,6 +10,7 @@ mod disk;
 mod flight;
 pub mod folder;
 pub mod image_layout;
+mod kept;
 pub mod manifest;
 pub mod registry;
 pub mod store;
@@ -18,11 +19,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use linkgate_verifier::request::{Content, Document};
 
 use linkgate_image::{Image, ManifestDigest};
+
+use crate::memory::{Lease, NoRoom};
 
 /// What evidence is sought about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +43,7 @@ pub struct About {
 /// A piece of evidence that a source has: a link or a sublayout, by its digest.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// Its path among the evidence, as [`Document::name`] has it.
+    /// Its path among the evidence, as [`Document::name`](linkgate_verifier::request::Document::name) has it.
     pub name: String,
     /// The step that it is said to be for, where the source says so. A hint: a wrong one leaves the piece out.
     pub step: Option<String>,
@@ -62,6 +65,17 @@ pub struct SourceError {
     pub source_name: String,
     /// What went wrong, in one line without secrets.
     pub cause: String,
+    /// The lack of memory that it was, if it was one: the source itself is up.
+    pub no_room: Option<NoRoom>,
+}
+
+/// What a source has about an artifact.
+#[derive(Debug)]
+pub struct Listed {
+    /// The pieces, which whoever asks shares.
+    pub pieces: Vec<Arc<Piece>>,
+    /// The room that they take beside their bytes.
+    pub room: Lease,
 }
 
 /// A future that any thread can carry on.
@@ -76,7 +90,7 @@ pub trait Source: Send + Sync + fmt::Debug {
     fn scope(&self, about: &About) -> String;
 
     /// Lists what it has about an artifact, sublayouts' links included. None at all is no error.
-    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Vec<Piece>>;
+    fn list<'a>(&'a self, about: &'a About) -> Answer<'a, Listed>;
 
     /// Brings a piece that was listed. The bytes have its digest.
     fn fetch<'a>(&'a self, piece: &'a Piece) -> Answer<'a, Bytes>;
@@ -86,7 +100,48 @@ pub trait Source: Send + Sync + fmt::Debug {
         SourceError {
             source_name: self.name(),
             cause: cause.to_string(),
+            no_room: None,
         }
+    }
+
+    /// The error that there is no memory for what it has.
+    fn no_room(&self, no_room: NoRoom) -> SourceError {
+        SourceError {
+            no_room: Some(no_room),
+            ..self.failed(&no_room)
+        }
+    }
+}
+
+/// What a piece in a list takes beside its bytes and the texts that are its own.
+const ENTRY: u64 = 640;
+
+impl Listed {
+    /// An empty list, for which `room` is to be taken.
+    pub fn new(room: Lease) -> Self {
+        Self {
+            pieces: Vec::new(),
+            room,
+        }
+    }
+
+    /// Lists one more piece.
+    pub fn push(&mut self, piece: Piece) -> Result<(), NoRoom> {
+        let texts = piece.name.len() + piece.step.as_ref().map_or(0, String::len);
+        self.room.grow(texts as u64 + ENTRY)?;
+        self.pieces.push(Arc::new(piece));
+        Ok(())
+    }
+
+    /// Lists what another one does, too.
+    pub fn join(&mut self, other: Self) {
+        self.pieces.extend(other.pieces);
+        self.room.join(other.room);
+    }
+
+    /// The bytes of all that is listed.
+    pub fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.size).fold(0, u64::saturating_add)
     }
 }
 
@@ -100,14 +155,23 @@ impl Piece {
     }
 }
 
+/// A document of a request whose bytes are not its own.
+#[derive(Clone, Debug)]
+pub struct SharedDocument {
+    /// Its name, as [`Document::name`](linkgate_verifier::request::Document::name) has it.
+    pub name: String,
+    /// Its bytes.
+    pub content: Bytes,
+}
+
 /// Pieces with their bytes as the documents of a request: equal ones once, in an order that the sources do not choose. Those
 /// that only have one name are all there, each under that name: by it a sublayout is bound to its step.
-pub fn documents(mut pieces: Vec<(Piece, Bytes)>) -> Vec<Document> {
+pub fn documents(mut pieces: Vec<(Arc<Piece>, Bytes)>) -> Vec<SharedDocument> {
     pieces.sort_by(|(a, _), (b, _)| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
     pieces.dedup_by(|(a, _), (b, _)| a.name == b.name && a.digest == b.digest);
-    let document = |(piece, bytes): (Piece, Bytes)| Document {
-        name: piece.name,
-        content: Content(bytes.into()),
+    let document = |(piece, content): (Arc<Piece>, Bytes)| SharedDocument {
+        name: piece.name.clone(),
+        content,
     };
     pieces.into_iter().map(document).collect()
 }
@@ -116,7 +180,7 @@ pub fn documents(mut pieces: Vec<(Piece, Bytes)>) -> Vec<Document> {
 mod tests {
     use super::*;
 
-    fn piece(name: &str, bytes: &'static [u8]) -> (Piece, Bytes) {
+    fn piece(name: &str, bytes: &'static [u8]) -> (Arc<Piece>, Bytes) {
         let piece = Piece {
             name: name.to_owned(),
             step: None,
@@ -125,13 +189,14 @@ mod tests {
             content: None,
             at: None,
         };
-        (piece, Bytes::from_static(bytes))
+        (Arc::new(piece), Bytes::from_static(bytes))
     }
 
     #[test]
     fn only_its_own_word_leaves_a_piece_out() {
         let steps: BTreeSet<String> = ["build".to_owned()].into();
-        let (mut piece, bytes) = piece("test.776a00e2.link", b"");
+        let (piece, bytes) = piece("test.776a00e2.link", b"");
+        let mut piece = Piece::clone(&piece);
         assert!(piece.may_be_for(&steps));
         piece.step = Some("build".to_owned());
         assert!(piece.may_be_for(&steps));
@@ -151,9 +216,7 @@ mod tests {
         let given = vec![piece("a.link", b"2"), piece("a.link", b"1"), piece("a.link", b"2")];
         let documents = |given| {
             let documents = documents(given);
-            let each = documents
-                .into_iter()
-                .map(|document| (document.name, document.content.0));
+            let each = documents.into_iter().map(|document| (document.name, document.content));
             each.collect::<Vec<_>>()
         };
         let there = documents(given.clone());

@@ -1,21 +1,22 @@
 //! Evidence that was fetched: each listing and each blob once, for all who ask at the same time and shortly after.
 //!
-//! A fetch goes on when whoever asked first has no time left, so that asking again finds what it brought.
+//! A fetch goes on when whoever asked first has no time left, so that asking again finds what it brought. All that is brought
+//! takes room in one memory, where what is only kept for whoever asks next gives way.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use linkgate_image::{Image, ManifestDigest};
 use linkgate_verifier::limits;
-use moka::Expiry;
-use moka::future::Cache;
 use tokio::sync::Semaphore;
 
 use super::flight::Flights;
-use super::{About, Piece, Source, SourceError};
+use super::kept::Kept;
+use super::{About, Listed, Piece, Source, SourceError};
+use crate::memory::{Memory, NoRoom};
 
 /// How evidence is kept.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,7 @@ pub struct Keeping {
     pub listing: Duration,
     /// How long an empty one does.
     pub negative: Duration,
-    /// Bytes of blobs that are kept.
+    /// Bytes of blobs that are kept, and of listings.
     pub bytes: u64,
     /// Bytes that the evidence of one artifact may have.
     pub most: u64,
@@ -42,34 +43,50 @@ const ABREAST: usize = 8;
 const CROWDED: &str = "too much is fetched at once: ask again shortly";
 /// How many places are remembered that nothing is fetched from.
 const PLACES: usize = 1_000;
-/// What a listing and a piece in it take beside the piece's bytes.
-const ENTRY: usize = 512;
+/// What a listing or a blob takes among those that are kept, beside its bytes.
+const ENTRY: u64 = 512;
 
 /// A source, and by what of an artifact it finds its evidence.
 type Key = (String, String);
-type Listing = Result<Arc<Vec<Piece>>, SourceError>;
+type Listing = Result<Arc<Listed>, SourceError>;
 
 /// Evidence at hand.
 pub struct Store {
-    listings: Cache<Key, Listing>,
-    blobs: Cache<ManifestDigest, Bytes>,
+    kept: Arc<Hand>,
     /// What is on its way.
     listing: Flights<Key, Listing>,
     fetching: Flights<(String, ManifestDigest, u64), Result<Bytes, SourceError>>,
     /// How much is fetched from each source: one that hangs keeps no other from being asked.
     fetches: Mutex<HashMap<String, Arc<Semaphore>>>,
     keeping: Keeping,
+    memory: Memory,
 }
 
-struct Lasting(Keeping);
+/// What was brought before.
+struct Hand {
+    listings: Kept<Key, Listing>,
+    blobs: Kept<ManifestDigest, Bytes>,
+}
 
-impl Expiry<Key, Listing> for Lasting {
-    fn expire_after_create(&self, _: &Key, listing: &Listing, _: Instant) -> Option<Duration> {
-        Some(match listing {
-            Ok(pieces) if pieces.is_empty() => self.0.negative,
-            Ok(_) => self.0.listing,
-            Err(_) => DOWN.min(self.0.negative),
-        })
+impl Hand {
+    /// Drops the oldest of what there is more of.
+    fn give_way(&self) -> bool {
+        if self.listings.bytes() > self.blobs.bytes() {
+            self.listings.drop_oldest() || self.blobs.drop_oldest()
+        } else {
+            self.blobs.drop_oldest() || self.listings.drop_oldest()
+        }
+    }
+}
+
+/// How long a listing is kept.
+fn lasts(listing: &Listing, keeping: &Keeping) -> Duration {
+    match listing {
+        Ok(listed) if listed.pieces.is_empty() => keeping.negative,
+        Ok(_) => keeping.listing,
+        // Room may be there at once.
+        Err(error) if error.no_room.is_some() => Duration::ZERO,
+        Err(_) => DOWN.min(keeping.negative),
     }
 }
 
@@ -80,36 +97,35 @@ fn place(source: &Arc<dyn Source>, image: Option<&Image>) -> String {
 }
 
 /// The bytes that a listing takes.
-fn weight(listing: &Listing) -> u32 {
-    let of_piece = |piece: &Piece| piece.content.as_ref().map_or(0, Bytes::len) + piece.name.len() + ENTRY;
-    let bytes: usize = listing.as_ref().map_or(0, |pieces| pieces.iter().map(of_piece).sum());
-    u32::try_from(bytes + ENTRY).unwrap_or(u32::MAX)
+fn weight(listing: &Listing) -> u64 {
+    let of_piece = |piece: &Arc<Piece>| piece.content.as_ref().map_or(0, Bytes::len) as u64;
+    let bytes = |listed: &Arc<Listed>| listed.room.bytes() + listed.pieces.iter().map(of_piece).sum::<u64>();
+    listing.as_ref().map_or(0, bytes) + ENTRY
 }
 
 impl Store {
-    /// An empty store.
-    pub fn new(keeping: Keeping) -> Arc<Self> {
+    /// An empty store of what takes room in this memory.
+    pub fn new(keeping: Keeping, memory: &Memory) -> Arc<Self> {
+        let kept = Arc::new(Hand {
+            listings: Kept::new(keeping.bytes),
+            blobs: Kept::new(keeping.bytes),
+        });
+        let hand = Arc::downgrade(&kept);
+        memory.on_full(move || Weak::upgrade(&hand).is_some_and(|hand| hand.give_way()));
         Arc::new(Self {
-            listings: Cache::builder()
-                .max_capacity(keeping.bytes)
-                .weigher(|_, listing: &Listing| weight(listing))
-                .expire_after(Lasting(keeping))
-                .build(),
-            blobs: Cache::builder()
-                .max_capacity(keeping.bytes)
-                .weigher(|_, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX).max(64))
-                .build(),
+            kept,
             listing: Flights::default(),
             fetching: Flights::default(),
             fetches: Mutex::default(),
             keeping,
+            memory: memory.clone(),
         })
     }
 
     /// What a source has about an artifact.
     pub async fn list(self: &Arc<Self>, source: &Arc<dyn Source>, about: &About) -> Listing {
         let key = (source.name(), source.scope(about));
-        if let Some(listing) = self.listings.get(&key).await {
+        if let Some(listing) = self.kept.listings.get(&key) {
             return listing;
         }
         let (store, listed_by, asked, kept_as) = (Arc::clone(self), Arc::clone(source), about.clone(), key.clone());
@@ -117,7 +133,8 @@ impl Store {
             let place = place(&listed_by, asked.image.as_ref());
             let listed = store.bounded(&listed_by, &place, listed_by.list(&asked)).await;
             let listing = listed.map(Arc::new);
-            store.listings.insert(kept_as, listing.clone()).await;
+            let (bytes, lasts) = (weight(&listing), lasts(&listing, &store.keeping));
+            store.kept.listings.insert(kept_as, listing.clone(), bytes, Some(lasts));
             listing
         };
         match self.listing.join(&place(source, about.image.as_ref()), key, list) {
@@ -126,8 +143,13 @@ impl Store {
         }
     }
 
+    /// Whether the bytes of a piece need not be fetched.
+    pub fn has(&self, piece: &Piece) -> bool {
+        piece.content.is_some() || self.kept.blobs.get(&piece.digest).is_some()
+    }
+
     /// The bytes of a piece, as many as it was said to have: what evidence may be in all is counted by that.
-    pub async fn fetch(self: &Arc<Self>, source: &Arc<dyn Source>, piece: &Piece) -> Result<Bytes, SourceError> {
+    pub async fn fetch(self: &Arc<Self>, source: &Arc<dyn Source>, piece: &Arc<Piece>) -> Result<Bytes, SourceError> {
         let bytes = self.bytes(source, piece).await?;
         if bytes.len() as u64 == piece.size {
             Ok(bytes)
@@ -140,14 +162,14 @@ impl Store {
         }
     }
 
-    async fn bytes(self: &Arc<Self>, source: &Arc<dyn Source>, piece: &Piece) -> Result<Bytes, SourceError> {
+    async fn bytes(self: &Arc<Self>, source: &Arc<dyn Source>, piece: &Arc<Piece>) -> Result<Bytes, SourceError> {
         if let Some(bytes) = &piece.content {
             return Ok(bytes.clone());
         }
-        if let Some(bytes) = self.blobs.get(&piece.digest).await {
+        if let Some(bytes) = self.kept.blobs.get(&piece.digest) {
             return Ok(bytes);
         }
-        let (store, fetched_by, wanted) = (Arc::clone(self), Arc::clone(source), piece.clone());
+        let (store, fetched_by, wanted) = (Arc::clone(self), Arc::clone(source), Arc::clone(piece));
         let fetch = async move {
             let place = place(&fetched_by, wanted.at.as_ref());
             let bytes = store.bounded(&fetched_by, &place, fetched_by.fetch(&wanted)).await?;
@@ -155,7 +177,11 @@ impl Store {
                 let cause = format!("what it gave for {} has another digest", wanted.digest);
                 return Err(fetched_by.failed(&cause));
             }
-            store.blobs.insert(wanted.digest.clone(), bytes.clone()).await;
+            let taken = bytes.len() as u64 + ENTRY;
+            store
+                .kept
+                .blobs
+                .insert(wanted.digest.clone(), bytes.clone(), taken, None);
             Ok(bytes)
         };
         // The same blob may be had from one place while another one is down, or says something else of it.
@@ -171,8 +197,8 @@ impl Store {
     pub async fn fetch_all(
         self: &Arc<Self>,
         source: &Arc<dyn Source>,
-        pieces: Vec<Piece>,
-    ) -> Result<Vec<(Piece, Bytes)>, SourceError> {
+        pieces: Vec<Arc<Piece>>,
+    ) -> Result<Vec<(Arc<Piece>, Bytes)>, SourceError> {
         let size = pieces.iter().map(|piece| piece.size).fold(0, u64::saturating_add);
         if pieces.len() > limits::DOCUMENTS || size > self.keeping.most {
             return Err(source.failed(&format!(
@@ -181,6 +207,10 @@ impl Store {
                 limits::DOCUMENTS,
                 self.keeping.most
             )));
+        }
+        // Some of it would be fetched in vain.
+        if size > self.memory.largest() {
+            return Err(source.no_room(NoRoom::TooLarge(size, self.memory.largest())));
         }
         stream::iter(pieces)
             .map(|piece| async move {
@@ -257,11 +287,13 @@ mod tests {
             String::new()
         }
 
-        fn list<'a>(&'a self, _: &'a About) -> Answer<'a, Vec<Piece>> {
+        fn list<'a>(&'a self, _: &'a About) -> Answer<'a, Listed> {
             Box::pin(async {
                 self.listed.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(self.slow).await;
-                Ok(vec![piece(4)])
+                let mut listed = Listed::new(Memory::unbounded().nothing());
+                listed.push(Piece::clone(&piece(4))).unwrap();
+                Ok(listed)
             })
         }
 
@@ -274,15 +306,15 @@ mod tests {
         }
     }
 
-    fn piece(size: u64) -> Piece {
-        Piece {
+    fn piece(size: u64) -> Arc<Piece> {
+        Arc::new(Piece {
             name: "a.link".to_owned(),
             step: None,
             digest: ManifestDigest::of(b"test"),
             size,
             content: None,
             at: None,
-        }
+        })
     }
 
     fn about() -> About {
@@ -296,7 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn equal_questions_share_one_fetch() {
-        let store = Store::new(KEEPING);
+        let store = Store::new(KEEPING, &Memory::unbounded());
         let counting = Arc::new(Counting {
             slow: Duration::from_millis(20),
             ..Counting::default()
@@ -315,10 +347,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_fetch_outlives_the_impatient() {
-        let store = Store::new(Keeping {
+        let keeping = Keeping {
             patience: Duration::from_mins(1),
             ..KEEPING
-        });
+        };
+        let store = Store::new(keeping, &Memory::unbounded());
         let counting = Arc::new(Counting {
             slow: Duration::from_secs(1),
             ..Counting::default()
@@ -328,7 +361,7 @@ mod tests {
         assert!(gone.is_err());
         // It ends by itself: nobody waits for it.
         let is_there = async {
-            while store.blobs.get(&piece(4).digest).await.is_none() {
+            while store.kept.blobs.get(&piece(4).digest).is_none() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -339,7 +372,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_slow_large_or_false_is_an_error() {
-        let store = Store::new(KEEPING);
+        let store = Store::new(KEEPING, &Memory::unbounded());
         let source = |counting: Counting| -> Arc<dyn Source> { Arc::new(counting) };
         let slow = source(Counting {
             slow: Duration::from_mins(1),

@@ -28,6 +28,7 @@ pub(super) fn too_long(image: &Image) -> SourceError {
     SourceError {
         source_name: image.to_string(),
         cause: format!("its manifest names more than {LISTED} others"),
+        no_room: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::evidence::registry::Registry;
+use crate::memory::Memory;
 use crate::runtime::Verifier;
 use crate::signer::pkcs11;
 
@@ -16,4 +17,6 @@ pub struct Context {
     pub tokens: pkcs11::Options,
     /// How many bytes of evidence one artifact may have.
     pub evidence: usize,
+    /// Memory for all that others send.
+    pub memory: Memory,
 }

@@ -8,6 +8,8 @@ use linkgate_verifier::verdict::{self, Answer};
 use serde::{Serialize, Serializer};
 
 use super::policy::Mode;
+use crate::evidence::SourceError;
+use crate::memory::NoRoom;
 use crate::terminal::harmless;
 
 /// Whether an artifact may be used. A caller that reads no more than `allowed` is safe.
@@ -140,6 +142,21 @@ impl Reason {
             Self::Rejected | Self::NoEvidence | Self::NoPolicy | Self::Tag | Self::InvalidImage => Outcome::Reject,
             Self::SourceDown | Self::Undecided | Self::Timeout | Self::Overloaded => Outcome::Undecided,
         }
+    }
+}
+
+impl Reason {
+    /// Why nothing is known where there was no memory for what a source has: for now, or ever.
+    pub const fn of_no_room(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Taken => Self::Overloaded,
+            NoRoom::TooLarge(..) => Self::Undecided,
+        }
+    }
+
+    /// Why nothing is known where a source did not say what it has.
+    pub fn of_source(error: &SourceError) -> Self {
+        error.no_room.map_or(Self::SourceDown, Self::of_no_room)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use linkgate_image::ManifestDigest;
 use linkgate_verifier::envelope::Envelope;
 use linkgate_verifier::payload;
-use linkgate_verifier::request::{Content, Document, InspectionResult, NamedKey, Options, Request, Subject, Trust};
+use linkgate_verifier::request::{Content, InspectionResult, NamedKey, Options, Request, Subject, Trust};
 use linkgate_verifier::rule::Side;
 use linkgate_verifier::subject;
 use linkgate_verifier::verdict::{self, Answer, Code, Decision, Finding, StepReport, SubjectReport, Verdict};
@@ -18,9 +18,10 @@ use serde_json::json;
 use super::Gate;
 use super::decision::{PolicyDecision, Reason};
 use super::policy::Policy;
-use super::queue::Overloaded;
+use super::queue::{Computed, Overloaded};
 use super::verdicts::{Inputs, Kept};
-use crate::evidence::{self, About, Piece, SourceError};
+use crate::evidence::{self, About, Piece, SharedDocument, SourceError};
+use crate::memory::{Lease, NoRoom};
 use crate::record::hash::Digest;
 use crate::record::link;
 use crate::runtime::{Arithmetic, Verifier};
@@ -37,11 +38,22 @@ enum Unjudged {
     Suspended(String),
     /// The policy is made of something that whoever asks did not say.
     Unfilled(String),
+    /// There is no memory for what it would be judged by.
+    NoRoom(NoRoom),
 }
 
 impl From<SourceError> for Unjudged {
     fn from(error: SourceError) -> Self {
-        Self::Source(error)
+        match error.no_room {
+            Some(no_room) => Self::NoRoom(no_room),
+            None => Self::Source(error),
+        }
+    }
+}
+
+impl From<NoRoom> for Unjudged {
+    fn from(no_room: NoRoom) -> Self {
+        Self::NoRoom(no_room)
     }
 }
 
@@ -60,8 +72,22 @@ struct Judged {
     known_as: Option<String>,
 }
 
-/// What sources gave about an artifact, equal pieces once, in an order that they do not choose.
-type Evidence = Vec<(Piece, Bytes)>;
+/// What sources gave about an artifact.
+struct Evidence {
+    /// Equal pieces once, in an order that the sources do not choose.
+    pieces: Arc<Vec<(Arc<Piece>, Bytes)>>,
+    /// The room that the list takes.
+    _room: Lease,
+}
+
+/// What a piece, or something else that a question lists, takes in it.
+const LISTED: u64 = 256;
+
+impl Evidence {
+    fn bytes(&self) -> usize {
+        self.pieces.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
 
 impl Gate {
     /// What a policy says on an artifact.
@@ -113,6 +139,13 @@ impl Gate {
                 Reason::Overloaded,
                 "too many verifications are waiting: ask again shortly".to_owned(),
             ),
+            Err(Unjudged::NoRoom(no_room)) => {
+                self.metrics.refused_for_memory();
+                said(
+                    Reason::of_no_room(no_room),
+                    format!("its evidence was not judged: {no_room}"),
+                )
+            }
         }
     }
 
@@ -141,8 +174,12 @@ impl Gate {
         }
         if let (Some(image), None, true) = (&about.image, &known_as, is_unknown_subject(&kept.answer)) {
             // An index is accepted as itself, or when every one of its manifests is.
-            let children = self.index(image).await.map_err(Unjudged::Index)?;
+            let children = self.index(image).await.map_err(|error| match error.no_room {
+                Some(no_room) => Unjudged::NoRoom(no_room),
+                None => Unjudged::Index(error),
+            })?;
             if !children.is_empty() {
+                let _room = self.memory.take(LISTED * children.len() as u64)?;
                 let children: Vec<Subject> = children.iter().map(subject_of).collect();
                 kept = self
                     .named_verdict(policy, about, &children, &evidence, arithmetic)
@@ -151,7 +188,7 @@ impl Gate {
         }
         Ok(Judged {
             kept,
-            pieces: evidence.len(),
+            pieces: evidence.pieces.len(),
             known_as,
         })
     }
@@ -188,20 +225,30 @@ impl Gate {
     }
 
     /// Brings what the policy's steps may need from all of its sources. One that does not answer may hold what decides.
-    async fn evidence(&self, policy: &Policy, about: &About) -> Result<Evidence, SourceError> {
+    async fn evidence(&self, policy: &Policy, about: &About) -> Result<Evidence, Unjudged> {
         let each = policy.sources.iter().map(|source| async move {
             let listed = self.store.list(source, about).await?;
-            let wanted = listed.iter().filter(|piece| piece.may_be_for(&policy.steps));
-            self.store.fetch_all(source, wanted.cloned().collect()).await
+            let room = self.memory.take(LISTED * listed.pieces.len() as u64)?;
+            let wanted = listed.pieces.iter().filter(|piece| piece.may_be_for(&policy.steps));
+            let wanted: Vec<Arc<Piece>> = wanted.cloned().collect();
+            // Nothing is brought that would find no place to be judged in.
+            if self.queue.is_full() && !wanted.iter().all(|piece| self.store.has(piece)) {
+                return Err(Unjudged::Overloaded);
+            }
+            let fetched = self.store.fetch_all(source, wanted).await?;
+            Ok::<_, Unjudged>((fetched, room))
         });
-        let mut evidence: Evidence = futures_util::future::try_join_all(each)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
-        evidence.sort_by(|(a, _), (b, _)| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
-        evidence.dedup_by(|(a, _), (b, _)| a.name == b.name && a.digest == b.digest);
-        Ok(evidence)
+        let (mut pieces, mut room) = (Vec::new(), self.memory.nothing());
+        for (fetched, held) in futures_util::future::try_join_all(each).await? {
+            pieces.extend(fetched);
+            room.join(held);
+        }
+        pieces.sort_by(|(a, _), (b, _)| (&a.name, &a.digest).cmp(&(&b.name, &b.digest)));
+        pieces.dedup_by(|(a, _), (b, _)| a.name == b.name && a.digest == b.digest);
+        Ok(Evidence {
+            pieces: Arc::new(pieces),
+            _room: room,
+        })
     }
 
     /// The component's answer, from the cache if it is there.
@@ -214,14 +261,13 @@ impl Gate {
         arithmetic: &Arithmetic,
     ) -> Result<Kept, Unjudged> {
         let now = link::now();
-        let pieces: Vec<Piece> = evidence.iter().map(|(piece, _)| piece.clone()).collect();
         let inputs = Inputs {
             component: &self.component,
             checker: checker(arithmetic),
             policy,
             about,
             subjects,
-            evidence: &pieces,
+            evidence: &evidence.pieces,
         };
         let key = inputs.key();
         let found = self.verdicts.get(&key, now).await;
@@ -229,27 +275,24 @@ impl Gate {
         if let Some(kept) = found {
             return Ok(kept);
         }
-        let question = Question {
-            request: Request {
-                documents: evidence::documents(evidence.clone()),
-                ..policy
-                    .request(about, subjects.to_vec(), now)
-                    .map_err(Unjudged::Unfilled)?
-            },
-            inspections: policy.inspections.clone(),
-            digest: about.digest.clone(),
-        };
         let (verifier, arithmetic) = (Arc::clone(&self.verifier), arithmetic.clone());
         let metrics = Arc::clone(&self.metrics);
-        let answer = self
-            .queue
-            .run(move || {
-                let judging = Stopwatch::now();
-                let answer = question.answer(&verifier, &arithmetic);
-                metrics.judged(judging.elapsed());
-                answer
-            })
-            .await?;
+        let (pieces, asked_by) = (Arc::clone(&evidence.pieces), Arc::clone(policy));
+        let (about, subjects) = (about.clone(), subjects.to_vec());
+        let parameters = policy.filled(&about).map_err(Unjudged::Unfilled)?;
+        let judge = move |memory| {
+            let judging = Stopwatch::now();
+            let question = Question {
+                request: asked_by.request_with(parameters.clone(), subjects.clone(), now),
+                documents: evidence::documents(pieces.to_vec()),
+                inspections: &asked_by.inspections,
+                digest: &about.digest,
+            };
+            let answer = question.answer(&verifier, &arithmetic, memory);
+            metrics.judged(judging.elapsed());
+            answer
+        };
+        let answer = self.queue.run(evidence.bytes() + policy.layout.len(), judge).await?;
         let kept = Kept {
             sha256: Digest::of(verdict::to_json(&answer).as_bytes()).to_string(),
             answer: Arc::new(answer),
@@ -261,17 +304,22 @@ impl Gate {
 }
 
 /// A request, and whose links stand for the inspections of its layout.
-struct Question {
+struct Question<'p> {
     request: Request,
-    inspections: BTreeMap<String, Vec<NamedKey>>,
+    documents: Vec<SharedDocument>,
+    inspections: &'p BTreeMap<String, Vec<NamedKey>>,
     /// What is asked about.
-    digest: ManifestDigest,
+    digest: &'p ManifestDigest,
 }
 
-impl Question {
-    fn answer(mut self, verifier: &Verifier, arithmetic: &Arithmetic) -> Answer {
-        for (name, keys) in &self.inspections {
-            if let Some(content) = self.inspected(name, keys, verifier, arithmetic) {
+impl Question<'_> {
+    /// The verifier's answer in so many bytes of its memory.
+    fn answer(mut self, verifier: &Verifier, arithmetic: &Arithmetic, memory: usize) -> Computed<Answer> {
+        let mut wanted_memory = false;
+        for (name, keys) in self.inspections {
+            let (content, wanted) = self.inspected(name, keys, verifier, arithmetic, memory);
+            wanted_memory |= wanted;
+            if let Some(content) = content {
                 self.request.inspections.push(InspectionResult {
                     at: Vec::new(),
                     name: name.clone(),
@@ -279,7 +327,11 @@ impl Question {
                 });
             }
         }
-        verifier.verify(&self.request, arithmetic).answer
+        let judged = verifier.verify_within(&self.request, &self.documents, arithmetic, memory);
+        Computed {
+            value: judged.answer,
+            wanted_memory: wanted_memory || judged.wanted_memory,
+        }
     }
 
     /// The link that stands for an inspection's result: one of that name, signed by a key that the policy names, about what
@@ -290,7 +342,8 @@ impl Question {
         keys: &[NamedKey],
         verifier: &Verifier,
         arithmetic: &Arithmetic,
-    ) -> Option<Content> {
+        memory: usize,
+    ) -> (Option<Content>, bool) {
         let labels: Vec<&str> = keys.iter().map(|key| key.label.as_str()).collect();
         let step = json!({"name": name, "pubkeys": labels, "threshold": 1});
         let mut documents = self.about_it();
@@ -298,40 +351,47 @@ impl Question {
         for (at, document) in documents.iter_mut().enumerate() {
             document.name = at.to_string();
         }
-        let mut request = Request {
+        let request = Request {
             layout: Content(json!({"_type": "layout", "steps": [step]}).to_string().into_bytes()),
             trust: Trust::Asserted(keys.to_vec()),
-            documents,
+            documents: Vec::new(),
             inspections: Vec::new(),
             parameters: BTreeMap::new(),
             subjects: Vec::new(),
             options: Options::default(),
             now: self.request.now,
         };
-        let verdict = verifier.verify(&request, arithmetic).answer.ok()?;
+        let judged = verifier.verify_within(&request, &documents, arithmetic, memory);
+        let found = judged.answer.ok();
+        let found = found.and_then(|verdict| Self::signed_by(&verdict, &documents));
+        (found, judged.wanted_memory)
+    }
+
+    /// The link that an accepted chain of one step has.
+    fn signed_by(verdict: &Verdict, documents: &[SharedDocument]) -> Option<Content> {
         if verdict.decision != Decision::Accept {
             return None;
         }
         let signer = verdict.steps.first()?.signers.first()?;
-        let found = |document: &Document| document.name == signer.document && !signer.sublayout;
-        let at = request.documents.iter().position(found)?;
-        Some(request.documents.swap_remove(at).content)
+        let found = |document: &&SharedDocument| document.name == signer.document && !signer.sublayout;
+        let link = documents.iter().find(found);
+        link.map(|document| Content(document.content.to_vec()))
     }
 }
 
-impl Question {
+impl Question<'_> {
     /// The documents that could be an inspection's link about what is asked about: a run of the command would look at that,
     /// while a signed link may be about whatever was there before. Sublayouts are none.
-    fn about_it(&self) -> Vec<Document> {
+    fn about_it(&self) -> Vec<SharedDocument> {
         let subjects = &self.request.subjects;
-        let whole = subject_of(&self.digest);
+        let whole = subject_of(self.digest);
         // An index is judged by its manifests; it may be looked at as a whole, or each of them.
         let is_index = !subjects.iter().any(|subject| {
             let digests = &subject.digests;
             digests.get(self.digest.algorithm()).map(String::as_str) == Some(self.digest.hex())
         });
-        let is_about = |document: &&Document| {
-            let Ok(envelope) = Envelope::parse(&document.content.0) else {
+        let is_about = |document: &&SharedDocument| {
+            let Ok(envelope) = Envelope::parse(&document.content) else {
                 return false;
             };
             let Ok((link, _)) = payload::link(&envelope) else {
@@ -341,11 +401,7 @@ impl Question {
             let has = |subject: &Subject| artifacts().any(|artifact| subject::describes(subject, artifact));
             subjects.iter().all(has) || (is_index && has(&whole))
         };
-        let top = self
-            .request
-            .documents
-            .iter()
-            .filter(|document| !document.name.contains('/'));
+        let top = self.documents.iter().filter(|document| !document.name.contains('/'));
         top.filter(is_about).cloned().collect()
     }
 }

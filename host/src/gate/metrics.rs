@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::decision::Decision;
 use super::face::Face;
+use crate::memory::Memory;
 
 /// The gate's metrics.
 pub struct Metrics {
@@ -26,6 +27,9 @@ pub struct Metrics {
     queue: Gauge,
     in_flight: Gauge,
     overloaded: Counter,
+    memory: Gauge,
+    memory_bound: Gauge,
+    memory_refused: Counter,
     policies: Gauge,
     reloads: Family<Reloaded, Counter>,
     broken: Gauge,
@@ -79,6 +83,9 @@ impl Default for Metrics {
             queue: Gauge::default(),
             in_flight: Gauge::default(),
             overloaded: Counter::default(),
+            memory: Gauge::default(),
+            memory_bound: Gauge::default(),
+            memory_refused: Counter::default(),
             policies: Gauge::default(),
             reloads: Family::default(),
             broken: Gauge::default(),
@@ -123,6 +130,21 @@ impl Metrics {
             "overloaded",
             "Requests refused with 503 because too much was asked at once",
             self.overloaded.clone(),
+        );
+        registry.register(
+            "evidence_memory_bytes",
+            "Bytes of evidence, of requests and of answers that are held, kept evidence among them",
+            self.memory.clone(),
+        );
+        registry.register(
+            "evidence_memory_bound_bytes",
+            "How many there may be: --evidence-memory",
+            self.memory_bound.clone(),
+        );
+        registry.register(
+            "evidence_memory_refused",
+            "Requests and questions refused because there was no room for their bytes",
+            self.memory_refused.clone(),
         );
         registry.register("policies", "Policies in force", self.policies.clone());
         registry.register(
@@ -175,6 +197,18 @@ impl Metrics {
     /// A request was refused for too many others.
     pub fn overloaded(&self) {
         self.overloaded.inc();
+    }
+
+    /// A request or a question was refused because there was no room for its bytes.
+    pub fn refused_for_memory(&self) {
+        self.memory_refused.inc();
+    }
+
+    /// How much of the memory for what others send is taken.
+    pub fn memory(&self, memory: &Memory) {
+        let gauged = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.memory.set(gauged(memory.used()));
+        self.memory_bound.set(gauged(memory.bound()));
     }
 
     /// What is under way.

@@ -37,6 +37,7 @@ use moka::future::Cache;
 
 use crate::evidence::store::{self, Store};
 use crate::evidence::{About, SourceError};
+use crate::memory::Memory;
 use crate::runtime::{COMPONENT, Verifier};
 use crate::signer::keyring::Asks;
 use crate::terminal::harmless;
@@ -114,6 +115,8 @@ pub struct Gate {
     verifier: Arc<Verifier>,
     /// The digest of the component.
     component: String,
+    /// Memory for all that others send.
+    memory: Memory,
     store: Arc<Store>,
     verdicts: Verdicts,
     queue: Queue,
@@ -175,10 +178,11 @@ impl Gate {
             broken: Mutex::new(None),
             verifier: Arc::clone(&context.verifier),
             component: crate::record::hash::Digest::of(COMPONENT).to_string(),
-            store: Store::new(settings.evidence),
+            store: Store::new(settings.evidence, &context.memory),
+            memory: context.memory.clone(),
             verdicts: Verdicts::new(settings.verdicts),
-            room: Room::default(),
-            queue: Queue::new(settings.verifications, settings.queue),
+            room: Room::new(&context.memory),
+            queue: Queue::new(settings.verifications, settings.queue, context.verifier.bounds().memory),
             metrics,
             recent: Recent::default(),
             allowed: Allowed::new(settings.pull_window),
@@ -397,6 +401,11 @@ impl Gate {
     /// Room for the bodies of requests.
     pub fn room(&self) -> &Room {
         &self.room
+    }
+
+    /// Memory for all that others send.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Where verifications wait.

@@ -13,6 +13,7 @@ use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
 use linkgate_verifier::instant::Instant;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Gate;
@@ -62,6 +63,13 @@ const CONNECTIONS: usize = 4096;
 const OF_ONE_ADDRESS: usize = 1024;
 /// Requests at once on one connection of HTTP/2.
 const STREAMS: u32 = 250;
+/// Bytes that the system keeps for a connection, each way.
+const SOCKET: u32 = 64 << 10;
+/// Connections that wait to be taken.
+const BACKLOG: u32 = 1024;
+/// Bytes of a body that may have come over HTTP/2 before anybody reads them, of one request and of all on a connection.
+const WINDOW: u32 = 64 << 10;
+const WINDOWS: u32 = 128 << 10;
 /// Bytes of a request's head.
 const HEAD: usize = 64 << 10;
 /// How long a client may take for its handshake, and for a request's head.
@@ -120,8 +128,7 @@ fn start(
     open: &Arc<Open>,
 ) -> Result<(SocketAddr, Task), ServerError> {
     let failed = |cause| ServerError::Address { address, cause };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = listen(address).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let acceptor = Bounded {
         tls: RustlsAcceptor::new(tls.clone()).handshake_timeout(PATIENCE),
@@ -142,10 +149,26 @@ fn start(
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOWS)
+        .max_send_buf_size(SOCKET as usize)
         .max_header_list_size(u32::try_from(HEAD).unwrap_or(u32::MAX))
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(PATIENCE);
     Ok((address, tokio::spawn(server.serve(router.into_make_service()))))
+}
+
+/// A socket whose connections keep little in the system: it belongs to this process, too, where its memory is bounded.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SOCKET)?;
+    socket.set_recv_buffer_size(SOCKET)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 /// Lets in no more connections than the gate has room for, and not all of them from one address.

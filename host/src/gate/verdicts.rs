@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
 use linkgate_verifier::instant::Instant;
 use linkgate_verifier::request::Subject;
 use linkgate_verifier::verdict::{Answer, Code, Decision};
@@ -31,7 +32,7 @@ pub struct Inputs<'i> {
     /// What the chain must have made.
     pub subjects: &'i [Subject],
     /// Links and sublayouts, by name and digest; inspections' links are among them.
-    pub evidence: &'i [Piece],
+    pub evidence: &'i [(Arc<Piece>, Bytes)],
 }
 
 /// A verdict's key.
@@ -64,7 +65,7 @@ impl Inputs<'_> {
             }
         }
         sum.number(self.evidence.len());
-        for piece in self.evidence {
+        for (piece, _) in self.evidence {
             sum.text(&piece.name);
             sum.text(piece.digest.algorithm());
             sum.text(piece.digest.hex());
@@ -215,15 +216,16 @@ mod tests {
         }
     }
 
-    fn piece(name: &str, content: &[u8]) -> Piece {
-        Piece {
+    fn piece(name: &str, content: &'static [u8]) -> (Arc<Piece>, Bytes) {
+        let piece = Piece {
             name: name.to_owned(),
             step: None,
             digest: ManifestDigest::of(content),
             size: content.len() as u64,
             content: None,
             at: None,
-        }
+        };
+        (Arc::new(piece), Bytes::from_static(content))
     }
 
     fn subject(name: Option<&str>, algorithm: &str, value: &str) -> Subject {

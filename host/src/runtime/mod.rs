@@ -21,6 +21,7 @@ use wasmtime::{
 };
 
 use crate::checker::Native;
+use crate::evidence::SharedDocument;
 use crate::signer::pkcs11::TokenChecker;
 use image::Image;
 
@@ -96,6 +97,8 @@ pub struct Judged<A> {
     pub checks: Vec<Check>,
     /// Bytes of memory that the component took.
     pub memory: usize,
+    /// Whether it wanted more memory than it was given, and may have been stopped for that.
+    pub wanted_memory: bool,
 }
 
 /// A signature that the component asked about.
@@ -169,11 +172,29 @@ impl Verifier {
         (imports, exports)
     }
 
+    /// The bounds of one question.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// Judges a request.
     pub fn verify(&self, request: &Request, arithmetic: &Arithmetic) -> Judged<Answer> {
-        question::with(request, |request| {
+        self.verify_within(request, &[], arithmetic, self.bounds.memory)
+    }
+
+    /// Judges a request with these documents beside its own, in so many bytes of memory, or as many as the bounds have if that
+    /// is less.
+    pub fn verify_within(
+        &self,
+        request: &Request,
+        documents: &[SharedDocument],
+        arithmetic: &Arithmetic,
+        memory: usize,
+    ) -> Judged<Answer> {
+        question::with(request, documents, |request| {
             self.ask(
                 arithmetic,
+                memory.min(self.bounds.memory),
                 |verifier, store| verifier.linkgate_verifier_verification().call_verify(store, request),
                 answer::verdict,
             )
@@ -182,9 +203,10 @@ impl Verifier {
 
     /// Says what a verification of this request will need.
     pub fn plan(&self, request: &Request, arithmetic: &Arithmetic) -> Judged<Result<Requirements, Box<Undecided>>> {
-        question::with(request, |request| {
+        question::with(request, &[], |request| {
             self.ask(
                 arithmetic,
+                self.bounds.memory,
                 |verifier, store| verifier.linkgate_verifier_verification().call_plan(store, request),
                 |requirements| Some(answer::requirements(requirements)),
             )
@@ -194,11 +216,12 @@ impl Verifier {
     fn ask<W, A>(
         &self,
         arithmetic: &Arithmetic,
+        memory: usize,
         call: impl FnOnce(&bindings::Verifier, &mut Store<State>) -> wasmtime::Result<Result<W, answer::WitError>>,
         convert: impl FnOnce(W) -> Option<A>,
     ) -> Judged<Result<A, Box<Undecided>>> {
-        let mut store = Store::new(&self.engine, State::new(arithmetic.clone(), self.bounds));
-        store.limiter(|state| &mut state.memory);
+        let mut store = Store::new(&self.engine, State::new(arithmetic.clone(), memory));
+        store.limiter(|state| &mut state.limits);
         let ticks = self.bounds.deadline.as_millis().div_ceil(TICK.as_millis());
         // The first tick may come at once.
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1));
@@ -224,27 +247,24 @@ impl Verifier {
                 Some(undecided) => Box::new(undecided),
                 None => stopped(UNKNOWN_CODE),
             }),
-            Err(error) => Err(stopped(&self.cause(&error))),
+            Err(error) => Err(stopped(&self.cause(&error, memory))),
         };
         let state = store.into_data();
         Judged {
             answer,
             checks: state.checks,
-            memory: state.memory.taken,
+            memory: state.limits.taken,
+            wanted_memory: state.limits.refused,
         }
     }
 
     /// Why a call did not return, in words.
-    fn cause(&self, error: &wasmtime::Error) -> String {
+    fn cause(&self, error: &wasmtime::Error, memory: usize) -> String {
         match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::Interrupt) => {
                 format!("it did not end within {} s", self.bounds.deadline.as_secs_f32())
             }
-            _ => format!(
-                "{:#}, with at most {} MiB of memory",
-                error.root_cause(),
-                self.bounds.memory >> 20
-            ),
+            _ => format!("{:#}, with at most {} MiB of memory", error.root_cause(), memory >> 20),
         }
     }
 }
@@ -314,43 +334,47 @@ fn start_clock(engine: &Engine) -> Arc<()> {
 /// What belongs to one question.
 struct State {
     arithmetic: Arithmetic,
-    memory: Memory,
+    limits: Limits,
     checks: Vec<Check>,
     /// How long tokens have taken since the deadline was last put off.
     waited: Duration,
 }
 
-impl State {
-    fn new(arithmetic: Arithmetic, bounds: Bounds) -> Self {
-        Self {
-            arithmetic,
-            memory: Memory {
-                most: bounds.memory,
-                taken: 0,
-            },
-            checks: Vec::new(),
-            waited: Duration::ZERO,
-        }
-    }
-}
-
 /// The memory of one question.
-struct Memory {
+struct Limits {
     most: usize,
     taken: usize,
+    /// Whether it was to become larger.
+    refused: bool,
 }
 
-impl ResourceLimiter for Memory {
+impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, _: usize, wanted: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let granted = wanted <= self.most;
         if granted {
             self.taken = self.taken.max(wanted);
         }
+        self.refused |= !granted;
         Ok(granted)
     }
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
+    }
+}
+
+impl State {
+    fn new(arithmetic: Arithmetic, memory: usize) -> Self {
+        Self {
+            arithmetic,
+            limits: Limits {
+                most: memory,
+                taken: 0,
+                refused: false,
+            },
+            checks: Vec::new(),
+            waited: Duration::ZERO,
+        }
     }
 }
 

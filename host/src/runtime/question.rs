@@ -2,10 +2,12 @@
 
 use linkgate_verifier::request::{Key, Request, Trust};
 
+use crate::evidence::SharedDocument;
+
 use super::bindings::exports::linkgate::verifier::verification as wit;
 
-/// Calls `ask` with the contract's form of a request.
-pub(super) fn with<R>(request: &Request, ask: impl FnOnce(wit::Request<'_>) -> R) -> R {
+/// Calls `ask` with the contract's form of a request, to whose documents these are added.
+pub(super) fn with<R>(request: &Request, shared: &[SharedDocument], ask: impl FnOnce(wit::Request<'_>) -> R) -> R {
     let (mut owners, mut functionaries) = (Vec::new(), Vec::new());
     match &request.trust {
         Trust::SignedBy(keys) => owners.extend(keys.iter().map(key)),
@@ -21,6 +23,10 @@ pub(super) fn with<R>(request: &Request, ask: impl FnOnce(wit::Request<'_>) -> R
             name: &document.name,
             content: &document.content.0,
         })
+        .chain(shared.iter().map(|document| wit::Document {
+            name: &document.name,
+            content: &document.content,
+        }))
         .collect();
     let places: Vec<Vec<&str>> = request.inspections.iter().map(|result| strings(&result.at)).collect();
     let inspections: Vec<_> = request

@@ -228,7 +228,7 @@ mod tests {
             plain_http: vec!["plain.example".to_owned()],
             ..Options::default()
         };
-        let registry = Registry::new(&options).unwrap();
+        let registry = Registry::new(&options, crate::memory::Memory::unbounded()).unwrap();
         for (image, realm, taken) in [
             ("r.example/app", "https://t.example/token", true),
             ("r.example/app", "https://r.example/token", true),

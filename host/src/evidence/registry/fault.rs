@@ -12,6 +12,8 @@ use reqwest::StatusCode;
 use super::address::{INSIDE, Inside};
 use super::lead::Astray;
 use super::request::Reply;
+use crate::evidence::SourceError;
+use crate::memory::NoRoom;
 
 /// Why a registry could not say what it has.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -96,6 +98,8 @@ pub(super) enum Fault {
     Token { host: String },
     #[error("{0}")]
     Credentials(String),
+    #[error("of what `{host}` sent: {no_room}")]
+    NoRoom { host: String, no_room: NoRoom },
     #[error("`{host}` loses what is listed under the tag `{tag}`: others write it at the same time; try again")]
     Lost { host: String, tag: String },
 }
@@ -103,6 +107,24 @@ pub(super) enum Fault {
 const LOG_IN: &str = "log in with docker login, or mount its config.json and name it with --registry-config";
 
 impl Fault {
+    /// The same as the error of what is called so.
+    pub(super) fn of_source(&self, source_name: String) -> SourceError {
+        SourceError {
+            source_name,
+            cause: self.to_string(),
+            no_room: match self {
+                Self::NoRoom { no_room, .. } => Some(*no_room),
+                _ => None,
+            },
+        }
+    }
+
+    /// There is no memory for what a registry sends about an image.
+    pub(super) fn no_room(image: &Image, no_room: NoRoom) -> Self {
+        let host = image.registry().to_owned();
+        Self::NoRoom { host, no_room }
+    }
+
     /// What kept a request from being answered.
     pub(super) fn of_transport(host: &str, seconds: u64, error: &reqwest::Error) -> Self {
         let host = host.to_owned();

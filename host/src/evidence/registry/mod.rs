@@ -41,8 +41,9 @@ use self::fault::Fault;
 use self::lead::Others;
 use self::request::Request;
 use super::SourceError;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Unread};
 use crate::gate::watched;
+use crate::memory::Memory;
 
 /// Why no client of registries can be made of the options.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,8 @@ pub struct Registry {
     /// Registries that are spoken with in the clear.
     plain: Vec<String>,
     seconds: u64,
+    /// What it may hold of what registries send.
+    memory: Memory,
     credentials: Credentials,
     authorizations: Cache<Access, Authorization>,
 }
@@ -115,14 +118,15 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// A client as the options have it. Nothing is sent yet.
-    pub fn new(options: &Options) -> Result<Self, RegistryError> {
+    /// A client as the options have it, which reads answers into this memory. Nothing is sent yet.
+    pub fn new(options: &Options, memory: Memory) -> Result<Self, RegistryError> {
         let plain = options.plain_http.iter().map(|host| plain(host));
         Ok(Self {
             clients: ArcSwap::from_pointee(Clients::new(authorities(options)?, options)?),
             options: options.clone(),
             plain: plain.collect::<Result<_, _>>()?,
             seconds: options.registry_timeout,
+            memory,
             credentials: Credentials::new(options)?,
             authorizations: Cache::builder()
                 .max_capacity(AUTHORIZATIONS)
@@ -195,12 +199,25 @@ impl Registry {
             return Err(Fault::of_status(image.registry(), reply.anonymous, &reply));
         }
         let digest = checked(image, &request.what, image.digest(), &reply.body)?;
-        let manifest = Manifest::read(reply.body, digest).map_err(|cause| Fault::Manifest {
-            host: image.registry().to_owned(),
-            what: request.what,
-            cause,
-        })?;
-        Ok(Some(manifest))
+        self.read_manifest(image, request.what, reply.body, digest).map(Some)
+    }
+
+    /// Reads the bytes of a manifest or an index, which have this digest.
+    fn read_manifest(
+        &self,
+        image: &Image,
+        what: String,
+        bytes: Bytes,
+        digest: ManifestDigest,
+    ) -> Result<Manifest, Fault> {
+        Manifest::read(bytes, digest, &self.memory).map_err(|unread| match unread {
+            Unread::NoRoom(no_room) => Fault::no_room(image, no_room),
+            Unread::Manifest(cause) => Fault::Manifest {
+                host: image.registry().to_owned(),
+                what,
+                cause,
+            },
+        })
     }
 
     fn manifest_request<'a>(&self, image: &'a Image) -> Result<Request<'a>, Fault> {
@@ -299,10 +316,7 @@ fn checked(image: &Image, what: &str, wanted: Option<&ManifestDigest>, bytes: &[
 
 /// The error of a registry that could not say what it has.
 fn failed(image: &Image, fault: &Fault) -> SourceError {
-    SourceError {
-        source_name: format!("registry {}", image.name()),
-        cause: fault.to_string(),
-    }
+    fault.of_source(format!("registry {}", image.name()))
 }
 
 /// A client of HTTP that trusts these authorities (DER) besides the system's, and follows no redirection.
@@ -385,7 +399,7 @@ mod tests {
             plain_http: vec!["r.example:5000".to_owned()],
             ..Options::default()
         };
-        let registry = Registry::new(&options).unwrap();
+        let registry = Registry::new(&options, Memory::unbounded()).unwrap();
         for (image, url) in [
             ("r.example:5000/a/b", "http://r.example:5000/v2/a/b/tags/list"),
             ("r.example/a/b", "https://r.example/v2/a/b/tags/list"),

@@ -167,7 +167,7 @@ impl Registry {
     /// Whether the registry itself lists an attachment among the referrers of its subject.
     async fn lists(&self, repository: &Image, attachment: &Attachment) -> Result<bool, Fault> {
         let listed = self.listed_referrers(repository, &attachment.subject).await?;
-        Ok(listed.iter().any(|listed| listed.digest == attachment.digest))
+        Ok(listed.contains(&attachment.digest))
     }
 
     /// Pushes a blob unless it is there: where to is asked, and then it is sent in one piece.
@@ -301,6 +301,7 @@ mod tests {
     use linkgate_image::manifest::Descriptor;
 
     use super::*;
+    use crate::memory::Memory;
 
     fn link(name: &str, bytes: &'static [u8]) -> Link {
         Link {
@@ -314,7 +315,12 @@ mod tests {
 
     fn image() -> Manifest {
         let text = r#"{"schemaVersion":2,"config":{"mediaType":"c","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2}}"#;
-        Manifest::read(Bytes::from_static(text.as_bytes()), ManifestDigest::of(text.as_bytes())).unwrap()
+        Manifest::read(
+            Bytes::from_static(text.as_bytes()),
+            ManifestDigest::of(text.as_bytes()),
+            &Memory::unbounded(),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -323,7 +329,12 @@ mod tests {
         let attachment = Attachment::new(&image(), vec![a.clone(), b.clone()]);
         let again = Attachment::new(&image(), vec![b, a.clone(), a]);
         assert_eq!(attachment.digest, again.digest);
-        let read = Manifest::read(attachment.manifest.clone(), attachment.digest.clone()).unwrap();
+        let read = Manifest::read(
+            attachment.manifest.clone(),
+            attachment.digest.clone(),
+            &Memory::unbounded(),
+        )
+        .unwrap();
         let artifact = read.says.artifact().unwrap();
         assert!(artifact.is_evidence_about(&image().digest));
         let names: Vec<String> = artifact.links().map(Descriptor::link_name).collect();
@@ -345,17 +356,17 @@ mod tests {
     fn an_index_keeps_what_others_wrote() {
         let attachment = Attachment::new(&image(), vec![link("a.link", b"1")]);
         let first = with(None, &attachment);
-        let first = Manifest::read(first.clone(), ManifestDigest::of(&first)).unwrap();
+        let first = Manifest::read(first.clone(), ManifestDigest::of(&first), &Memory::unbounded()).unwrap();
         assert_eq!(first.says.manifests(), std::slice::from_ref(&attachment.digest));
         let other = ManifestDigest::of(b"other");
         let text = format!(
             r#"{{"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"t","digest":"{other}","size":5,"x":1}}],"y":2}}"#
         );
-        let there = Manifest::read(Bytes::from(text), other.clone()).unwrap();
+        let there = Manifest::read(Bytes::from(text), other.clone(), &Memory::unbounded()).unwrap();
         let added = with(Some(&there), &attachment);
         let value: Value = serde_json::from_slice(&added).unwrap();
         assert_eq!((&value["y"], &value["manifests"][0]["x"]), (&json!(2), &json!(1)));
-        let added = Manifest::read(added, other.clone()).unwrap();
+        let added = Manifest::read(added, other.clone(), &Memory::unbounded()).unwrap();
         assert_eq!(added.says.manifests(), [other, attachment.digest]);
     }
 }

@@ -1,10 +1,10 @@
 //! What is said to be about an image: the referrers API, the tag that stands for it in older registries, and cosign's.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use linkgate_image::evidence::{IN_TOTO, attestation_tag, fallback_tag};
 use linkgate_image::link::{Pages, Place};
-use linkgate_image::manifest::{Descriptor, MANIFEST_BYTES, OCI_INDEX};
+use linkgate_image::manifest::{MANIFEST_BYTES, OCI_INDEX};
 use linkgate_image::{Image, ManifestDigest};
 use reqwest::header::{ACCEPT, HeaderValue, LINK};
 use reqwest::{StatusCode, Url};
@@ -27,14 +27,11 @@ impl Registry {
             self.listed_referrers(repository, subject),
             self.tagged_referrers(repository, subject)
         )?;
-        let mut found = BTreeMap::new();
-        for descriptor in listed.into_iter().chain(tagged) {
-            found.insert(descriptor.digest.clone(), descriptor);
-        }
+        let found: BTreeSet<ManifestDigest> = listed.into_iter().chain(tagged).collect();
         if found.len() > REFERRERS {
             return Err(Fault::many(repository, REFERRERS, "referrers"));
         }
-        Ok(found.into_keys().collect())
+        Ok(found.into_iter().collect())
     }
 
     /// What cosign's older tag leads to.
@@ -69,7 +66,11 @@ impl Registry {
         }
     }
 
-    async fn tagged_referrers(&self, repository: &Image, subject: &ManifestDigest) -> Result<Vec<Descriptor>, Fault> {
+    async fn tagged_referrers(
+        &self,
+        repository: &Image,
+        subject: &ManifestDigest,
+    ) -> Result<Vec<ManifestDigest>, Fault> {
         let tagged = self.tagged(repository, subject).await?;
         Ok(tagged.iter().flat_map(candidates).collect())
     }
@@ -80,7 +81,7 @@ impl Registry {
         &self,
         repository: &Image,
         subject: &ManifestDigest,
-    ) -> Result<Vec<Descriptor>, Fault> {
+    ) -> Result<Vec<ManifestDigest>, Fault> {
         let what = format!("a page of the referrers of {subject}");
         let place = format!("referrers/{subject}");
         let request = Request::get(self, repository, &place, &what, MANIFEST_BYTES)?;
@@ -95,7 +96,7 @@ impl Registry {
             if reply.status == StatusCode::NOT_FOUND && reply.url == first {
                 return Ok(found);
             }
-            found.extend(candidates(&listing(repository, &what, &reply)?));
+            found.extend(candidates(&listing(self, repository, &what, &reply)?));
             if found.len() > REFERRERS {
                 return Err(Fault::many(repository, REFERRERS, "referrers"));
             }
@@ -107,27 +108,23 @@ impl Registry {
     }
 }
 
-/// Those of an index that may lead to evidence.
-fn candidates(index: &Manifest) -> Vec<Descriptor> {
+/// Those of an index that may lead to evidence. Nothing else of what it says about them is kept: it may be long.
+fn candidates(index: &Manifest) -> Vec<ManifestDigest> {
     let listed = index.says.index().iter();
     listed
         .filter(|descriptor| descriptor.may_be_evidence())
-        .cloned()
+        .map(|descriptor| descriptor.digest.clone())
         .collect()
 }
 
 /// A page of a list of referrers, which is an index.
-fn listing(repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fault> {
+fn listing(registry: &Registry, repository: &Image, what: &str, reply: &Reply) -> Result<Manifest, Fault> {
     let host = repository.registry();
     if reply.status != StatusCode::OK {
         return Err(Fault::of_status(host, reply.anonymous, reply));
     }
-    let page = Manifest::read(reply.body.clone(), ManifestDigest::of(&reply.body));
-    let page = page.map_err(|cause| Fault::Manifest {
-        host: host.to_owned(),
-        what: what.to_owned(),
-        cause,
-    })?;
+    let digest = ManifestDigest::of(&reply.body);
+    let page = registry.read_manifest(repository, what.to_owned(), reply.body.clone(), digest)?;
     if page.says.is_index() {
         Ok(page)
     } else {

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use linkgate_image::{Image, answer};
 use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
@@ -199,18 +199,24 @@ impl Registry {
         let kind = response
             .remote_addr()
             .map_or(Kind::Public, |address| Kind::of(address.ip()));
-        let mut body = BytesMut::new();
+        let announced = response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok());
+        let mut body = self.memory.buffer(announced.unwrap_or_default().min(most));
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > most {
                 return Err(too_large());
             }
-            body.extend_from_slice(&chunk);
+            body.extend(&chunk).map_err(|no_room| Fault::NoRoom {
+                host: host.to_owned(),
+                no_room,
+            })?;
         }
         Ok(Reply {
             status: response.status(),
             headers: response.headers().clone(),
             url: response.url().clone(),
-            body: body.freeze(),
+            body: body.finish(),
             anonymous: true,
             kind,
             elsewhere: None,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -13,7 +14,8 @@ use linkgate_image::object::{Kind, Named, ObjectError, changed_images, different
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Face, Problem, deadline, json, read};
+use super::room::{Reading, Taken};
+use super::{BODY, Face, Problem, deadline, json, read};
 use crate::gate::decision::{Decision, Outcome, Reason};
 use crate::gate::{Asked, Gate};
 use crate::terminal::harmless;
@@ -81,8 +83,14 @@ pub(super) struct Status {
 }
 
 /// Decides on the images of an object.
-pub(super) async fn review(State(gate): State<Arc<Gate>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let request = match read(body).await.and_then(Review::request) {
+pub(super) async fn review(
+    State(gate): State<Arc<Gate>>,
+    Extension(taken): Extension<Taken>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let review = read(&gate, body, &taken, BODY, Reading::Parts).await;
+    let request = match review.and_then(Review::request) {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };

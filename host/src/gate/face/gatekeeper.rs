@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -13,7 +14,8 @@ use futures_util::stream::{self, StreamExt as _};
 use linkgate_image::Image;
 use serde::{Deserialize, Serialize};
 
-use super::{Face, deadline, json, problem, read};
+use super::room::{Reading, Taken};
+use super::{Face, NAMES, deadline, json, problem, read};
 use crate::gate::decision::{Decision, Outcome};
 use crate::gate::{Asked, Deadline, Gate};
 
@@ -67,8 +69,13 @@ struct Item {
 }
 
 /// Decides on a batch of images.
-pub(super) async fn provide(State(gate): State<Arc<Gate>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let request: ProviderRequest = match read(body).await {
+pub(super) async fn provide(
+    State(gate): State<Arc<Gate>>,
+    Extension(taken): Extension<Taken>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let request: ProviderRequest = match read(&gate, body, &taken, NAMES, Reading::Values).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };

@@ -42,6 +42,7 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
 /// What was counted.
 pub(super) async fn metrics(State(gate): State<Arc<Gate>>) -> Response {
     gate.metrics().queue(gate.queue().waiting());
+    gate.metrics().memory(gate.memory());
     match gate.metrics().text() {
         Ok(text) => (
             [(

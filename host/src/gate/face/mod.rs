@@ -15,19 +15,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use http_body_util::BodyExt as _;
 use linkgate_verifier::json as strict;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
 use super::{Deadline, Gate};
+use crate::memory::NoRoom;
 use crate::terminal::harmless;
 pub use room::Room;
+use room::{Reading, Taken};
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +68,8 @@ impl Face {
 
 /// Bytes of a body. Kubernetes' objects have at most 1.5 MiB, and an update sends two; JSON may take more than they.
 const BODY: usize = 8 << 20;
+/// Bytes of a body that only names artifacts.
+const NAMES: usize = 1 << 20;
 /// How long a body may be on its way.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests under way at once. Beyond that the gate says so instead of keeping more in memory.
@@ -126,7 +131,23 @@ async fn observed(State(gate): State<Arc<Gate>>, request: Request, next: Next) -
         .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
     let face = route_name(&route);
     let span = tracing::info_span!("request", id = id.as_str());
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = match gate.room().answered(response).await {
+        Ok(response) => response,
+        Err(error) => {
+            gate.metrics().refused_for_memory();
+            match error {
+                NoRoom::Taken => overloaded(),
+                NoRoom::TooLarge(..) => problem(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &format!("the answer is too large; ask about fewer artifacts at once: {error}"),
+                ),
+            }
+        }
+    };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        gate.metrics().overloaded();
+    }
     let took = begun.elapsed();
     // What is left of such a body ends the connection: a client is told, so that it sends nothing more on it.
     let is_left_over = matches!(
@@ -188,15 +209,15 @@ fn new_id() -> String {
 /// Refuses what is more than the gate keeps under way.
 async fn bounded(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     if gate.metrics().requests_in_flight() >= UNDER_WAY {
-        gate.metrics().overloaded();
         return overloaded();
     }
     let (head, body) = request.into_parts();
-    let Ok((body, _taken)) = gate.room().take(body) else {
-        gate.metrics().overloaded();
+    let Ok((body, taken)) = gate.room().take(body) else {
+        gate.metrics().refused_for_memory();
         return overloaded();
     };
-    let request = Request::from_parts(head, body);
+    let mut request = Request::from_parts(head, body);
+    request.extensions_mut().insert(taken);
     let _under_way = gate.metrics().under_way();
     let longest = gate.settings().timeout + PATIENCE;
     tokio::time::timeout(longest, next.run(request))
@@ -206,17 +227,19 @@ async fn bounded(State(gate): State<Arc<Gate>>, request: Request, next: Next) ->
 
 /// The answer to one question too many.
 pub(super) fn overloaded() -> Response {
-    let mut response = problem(
+    problem(
         StatusCode::SERVICE_UNAVAILABLE,
         "too much is asked at once: ask again shortly",
-    );
-    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-    response
+    )
 }
 
-/// An error that is the caller's, or nobody's.
+/// An error that is the caller's, or nobody's, or that passes.
 pub(super) fn problem(status: StatusCode, message: &str) -> Response {
-    json(status, &serde_json::json!({ "error": harmless(message) }))
+    let mut response = json(status, &serde_json::json!({ "error": harmless(message) }));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
 }
 
 /// Why a request is none.
@@ -253,36 +276,21 @@ pub(super) fn json<T: serde::Serialize>(status: StatusCode, value: &T) -> Respon
     }
 }
 
-/// A body in JSON, read no further than its bound.
-pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
-    read_up_to(body, BODY).await
-}
-
-/// [`read`] with another bound.
-pub(super) async fn read_up_to<T: DeserializeOwned>(body: Body, most: usize) -> Result<T, Problem> {
-    let reading = tokio::time::timeout(PATIENCE, to_bytes(body, most)).await;
-    let Ok(whole) = reading else {
+/// A body in JSON that takes room as a request does, read no further than its bound.
+async fn read<T: DeserializeOwned>(
+    gate: &Gate,
+    body: Body,
+    taken: &Taken,
+    most: usize,
+    reading: Reading,
+) -> Result<T, Problem> {
+    let gathering = tokio::time::timeout(PATIENCE, gather(gate, body, most)).await;
+    let Ok(gathered) = gathering else {
         let message = format!("the body was not there within {} s", PATIENCE.as_secs());
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, message));
     };
-    let bytes: Bytes = whole.map_err(|error| {
-        if room::is_no_room(&error) {
-            return Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too much is sent at once: ask again shortly",
-            );
-        }
-        let is_too_long = std::error::Error::source(&error)
-            .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if is_too_long {
-            Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body has more than {most} bytes"),
-            )
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "the body could not be read")
-        }
-    })?;
+    let bytes = gathered?;
+    taken.read(&bytes, reading).map_err(|error| no_room(gate, error))?;
     let unexpected = |error: &dyn fmt::Display| {
         let message = format!("the body is not what is expected: {error}");
         Problem::new(StatusCode::BAD_REQUEST, message)
@@ -293,6 +301,55 @@ pub(super) async fn read_up_to<T: DeserializeOwned>(body: Body, most: usize) -> 
         .and_then(strict::check)
         .map_err(|error| unexpected(&error))?;
     Ok(read)
+}
+
+/// The bytes of a body that has no more than `most`.
+async fn gather(gate: &Gate, mut body: Body, most: usize) -> Result<Vec<u8>, Problem> {
+    let too_long = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body has more than {most} bytes"),
+        )
+    };
+    let announced = body.size_hint().exact().unwrap_or_default();
+    if announced > most as u64 {
+        return Err(too_long());
+    }
+    let expected = usize::try_from(announced).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match room::no_room(&error) {
+            Some(error) => no_room(gate, error),
+            None => Problem::new(StatusCode::BAD_REQUEST, "the body could not be read"),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        let needed = bytes.len() + data.len();
+        if needed > most {
+            return Err(too_long());
+        }
+        if needed > bytes.capacity() {
+            // Twice as much as before, but no more than is to come: room is taken for that.
+            let wanted = (2 * bytes.capacity()).min(expected).max(needed);
+            bytes.reserve_exact(wanted - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// There is no room for a body, now or ever.
+fn no_room(gate: &Gate, error: NoRoom) -> Problem {
+    gate.metrics().refused_for_memory();
+    match error {
+        NoRoom::Taken => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too much is sent at once: ask again shortly",
+        ),
+        NoRoom::TooLarge(..) => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is larger than the gate has memory for: {error}"),
+        ),
+    }
 }
 
 /// When the answer must be there: after what the caller's `timeout` leaves, and never later than the gate's own allows.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +15,8 @@ use linkgate_image::{Image, ImageError};
 use serde_json::json;
 
 use super::admission::{Answer, Review};
-use super::{deadline, read};
+use super::room::{Reading, Taken};
+use super::{BODY, deadline, read};
 use crate::gate::Gate;
 use crate::gate::decision::Reason;
 use crate::gate::policy::Governed;
@@ -26,8 +28,14 @@ const ABREAST: usize = 16;
 type Refusal = (Reason, String);
 
 /// Replaces the tags of an object's images by their digests, or says why that cannot be done.
-pub(super) async fn review(State(gate): State<Arc<Gate>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let request = match read(body).await.and_then(Review::request) {
+pub(super) async fn review(
+    State(gate): State<Arc<Gate>>,
+    Extension(taken): Extension<Taken>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let review = read(&gate, body, &taken, BODY, Reading::Parts).await;
+    let request = match review.and_then(Review::request) {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
@@ -83,7 +91,7 @@ async fn resolve(gate: &Gate, written: &str, namespace: &str) -> Result<Option<S
         Ok(Some(digest)) => Ok(Some(format!("{written}@{digest}"))),
         Ok(None) => Err((Reason::InvalidImage, format!("{image}: its registry has no such image"))),
         Err(error) => Err((
-            Reason::SourceDown,
+            Reason::of_source(&error),
             format!("{image}: its tag could not be resolved: {error}"),
         )),
     }

@@ -1,75 +1,131 @@
-//! Room for the bodies of requests: what all of them together may take, whoever sends them.
+//! Room for the bodies of requests and answers: what all of them together may take, whoever sends and reads them.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::BoxError;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::response::Response;
 use http_body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Room for all bodies under way together, in KiB.
-const BODIES: usize = 256 << 10;
+use crate::memory::{Lease, Memory, NoRoom};
+
 /// What a body has until it has sent more.
-const START: u64 = 64 << 10;
+const START: u64 = 8 << 10;
+/// A body takes room for itself, and for the buffer that it is gathered in.
+const GATHERED: u64 = 2;
+/// What a value of a JSON text takes at most beside the text itself: an entry of a map.
+const VALUE: u64 = 80;
+/// Answers that are not counted: those to probes, and refusals.
+const UNCOUNTED: u64 = 1 << 10;
 
-/// Room for bodies.
+/// Room for bodies: three quarters of the memory for what others send for those of requests, and a quarter for answers, that are
+/// not read yet.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    requests: Memory,
+    answers: Memory,
+}
 
-/// There is no more room.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("there is no room for this body now")]
-pub(super) struct NoRoom;
+/// What a request takes up until it is answered.
+#[derive(Clone)]
+pub(super) struct Taken(Arc<Mutex<Lease>>);
 
-/// Whether a body ended because there was no room for more of it.
-pub(super) fn is_no_room(error: &axum::Error) -> bool {
+/// How a JSON text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// What is of interest is copied out of it as it is written.
+    Parts,
+    /// All of its values are built.
+    Values,
+}
+
+impl Taken {
+    /// Takes room for the values of a text.
+    pub(super) fn read(&self, text: &[u8], reading: Reading) -> Result<(), NoRoom> {
+        let length = text.len() as u64;
+        let mut lease = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What it was gathered in has just its size by then.
+        lease.shrink_to(length.max(START));
+        lease.grow(match reading {
+            Reading::Parts => length,
+            // Texts that stand for other bytes are there twice.
+            Reading::Values => 2 * length + VALUE * values(text),
+        })
+    }
+
+    fn grow(&self, more: u64) -> Result<(), NoRoom> {
+        let mut lease = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lease.grow(more)
+    }
+}
+
+/// How many members and elements a JSON text has at most.
+fn values(text: &[u8]) -> u64 {
+    let (mut count, mut is_string, mut is_escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_string,
+            b'"' => is_string = !is_string,
+            b',' | b':' | b'[' | b'{' if !is_string => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// The lack of room for which a body ended, if it was that.
+pub(super) fn no_room(error: &axum::Error) -> Option<NoRoom> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if error.is::<NoRoom>() {
-            return true;
+        if let Some(no_room) = error.downcast_ref() {
+            return Some(*no_room);
         }
         cause = error.source();
     }
-    false
-}
-
-/// What a body takes up, until its request is answered.
-type Taken = Arc<Mutex<OwnedSemaphorePermit>>;
-
-impl Default for Room {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BODIES)))
-    }
+    None
 }
 
 impl Room {
+    /// Room in this memory.
+    pub fn new(memory: &Memory) -> Self {
+        let quarter = memory.bound() / 4;
+        Self {
+            requests: memory.part(memory.bound() - quarter),
+            answers: memory.part(quarter),
+        }
+    }
+
     /// Makes room for a body, as it comes: what it says that it will have costs nobody else anything.
     pub(super) fn take(&self, body: Body) -> Result<(Body, Taken), NoRoom> {
-        let begins = body.size_hint().exact().unwrap_or(START).min(START);
-        let taken = Arc::clone(&self.0)
-            .try_acquire_many_owned(kib(begins))
-            .map_err(|_| NoRoom)?;
-        let taken = Arc::new(Mutex::new(taken));
+        let begins = GATHERED * body.size_hint().exact().unwrap_or(START).min(START);
+        let taken = Taken(Arc::new(Mutex::new(self.requests.take(begins)?)));
         let metered = Metered {
             body,
-            room: Arc::clone(&self.0),
-            taken: Arc::clone(&taken),
+            taken: taken.clone(),
             left: begins,
         };
         Ok((Body::new(metered), taken))
     }
-}
 
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+    /// An answer that takes room until it was sent. Whoever does not read what it asked for keeps it there.
+    pub(super) async fn answered(&self, response: Response) -> Result<Response, NoRoom> {
+        let (head, body) = response.into_parts();
+        let Some(length) = body.size_hint().exact().filter(|length| *length > UNCOUNTED) else {
+            return Ok(Response::from_parts(head, body));
+        };
+        let lease = self.answers.take(length)?;
+        // It is one piece, and is here.
+        let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+        Ok(Response::from_parts(head, Body::from(lease.hold(bytes))))
+    }
 }
 
 /// A body that takes more room as it comes.
 struct Metered {
     body: Body,
-    room: Arc<Semaphore>,
     taken: Taken,
     /// Bytes for which there is room.
     left: u64,
@@ -77,12 +133,10 @@ struct Metered {
 
 impl Metered {
     fn pay(&mut self, bytes: u64) -> Result<(), NoRoom> {
+        let bytes = GATHERED * bytes;
         if bytes > self.left {
             let more = (bytes - self.left).max(START);
-            let permit = Arc::clone(&self.room)
-                .try_acquire_many_owned(kib(more))
-                .map_err(|_| NoRoom)?;
-            self.taken.lock().unwrap_or_else(PoisonError::into_inner).merge(permit);
+            self.taken.grow(more)?;
             self.left += more;
         }
         self.left -= bytes;
@@ -122,6 +176,8 @@ mod tests {
 
     use super::*;
 
+    const MIB: u64 = 1 << 20;
+
     /// A body that does not say how long it is.
     fn chunked(chunks: usize) -> Body {
         let chunk = Bytes::from(vec![0; 32 << 10]);
@@ -130,26 +186,65 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_taken_as_bodies_come_and_given_back() {
-        let room = Room::default();
+        let memory = Memory::new(64 * MIB);
+        let room = Room::new(&memory);
         let (body, taken) = room.take(chunked(10)).unwrap();
-        assert_eq!(room.0.available_permits(), BODIES - 64);
-        to_bytes(body, usize::MAX).await.unwrap();
-        assert_eq!(room.0.available_permits(), BODIES - 320);
+        assert_eq!(memory.used(), 2 * START);
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        assert_eq!(memory.used(), 2 * (320 << 10));
+        taken.read(&bytes, Reading::Parts).unwrap();
+        assert_eq!(memory.used(), 2 * (320 << 10));
         drop(taken);
-        assert_eq!(room.0.available_permits(), BODIES);
-        let (_small, _taken) = room.take(Body::from(vec![0; 10 << 10])).unwrap();
-        assert_eq!(room.0.available_permits(), BODIES - 10);
+        assert_eq!(memory.used(), 0);
+        let (_small, _taken) = room.take(Body::from(vec![0; 1 << 10])).unwrap();
+        assert_eq!(memory.used(), 2 << 10);
         let (_large, _taken) = room.take(Body::from(vec![0; 1 << 20])).unwrap();
-        assert_eq!(room.0.available_permits(), BODIES - 74);
+        assert_eq!(memory.used(), (2 << 10) + 2 * START);
     }
 
     #[tokio::test]
     async fn what_has_no_room_ends() {
-        let room = Room(Arc::new(Semaphore::new(128)));
-        let (body, _taken) = room.take(chunked(10)).unwrap();
+        let room = Room::new(&Memory::new(MIB));
+        let (body, _taken) = room.take(chunked(15)).unwrap();
         let error = to_bytes(body, usize::MAX).await.unwrap_err();
-        assert!(is_no_room(&error), "{error:?}");
+        assert!(no_room(&error).is_some(), "{error:?}");
         let (_other, _taken) = room.take(Body::empty()).unwrap();
-        assert!(room.take(chunked(1)).is_err());
+    }
+
+    #[test]
+    fn values_are_counted_where_they_are_built() {
+        for (text, count) in [
+            (r#""a,b:[{\",""#, 0),
+            ("[]", 1),
+            ("[1,2]", 2),
+            (r#"{"a":{"b":""},"\\":1}"#, 6),
+        ] {
+            assert_eq!(values(text.as_bytes()), count, "{text}");
+        }
+        let room = Room::new(&Memory::new(64 * MIB));
+        let (_, taken) = room.take(Body::empty()).unwrap();
+        let many = "[".repeat(1 << 20);
+        assert!(taken.read(many.as_bytes(), Reading::Values).is_err());
+        assert!(taken.read(many.as_bytes(), Reading::Parts).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_takes_room_until_it_was_sent() {
+        let memory = Memory::new(64 * MIB);
+        let room = Room::new(&memory);
+        let answer = |length: usize| room.answered(Response::new(Body::from(vec![0; length])));
+        let small = answer(100).await.unwrap();
+        assert_eq!(memory.used(), 0);
+        let large = answer(1 << 20).await.unwrap();
+        assert_eq!(memory.used(), MIB);
+        let sent = to_bytes(large.into_body(), usize::MAX).await.unwrap();
+        assert_eq!((sent.len(), memory.used()), (1 << 20, MIB));
+        drop((sent, small));
+        assert_eq!(memory.used(), 0);
+        let mut held = Vec::new();
+        while let Ok(large) = answer(1 << 20).await {
+            held.push(large);
+        }
+        assert_eq!(memory.used(), 14 * MIB);
     }
 }

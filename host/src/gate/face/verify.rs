@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use linkgate_verifier::request::Subject;
+use linkgate_verifier::request::{Request, Subject};
 use linkgate_verifier::verdict;
 use serde::{Deserialize, Serialize};
 
-use super::{Face, deadline, json, overloaded, problem, read, read_up_to};
+use super::room::{Reading, Taken};
+use super::{Face, NAMES, deadline, json, overloaded, problem, read};
 use crate::gate::decision::{Decision, Reason};
+use crate::gate::queue::Computed;
 use crate::gate::{Asked, Gate};
 
 /// The description of this interface.
@@ -41,8 +44,13 @@ struct Answer {
 }
 
 /// Decides on an image or on artifacts.
-pub(super) async fn decide(State(gate): State<Arc<Gate>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let question: Question = match read(body).await {
+pub(super) async fn decide(
+    State(gate): State<Arc<Gate>>,
+    Extension(taken): Extension<Taken>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Response {
+    let question: Question = match read(&gate, body, &taken, NAMES, Reading::Values).await {
         Ok(question) => question,
         Err(problem) => return problem.into_response(),
     };
@@ -53,7 +61,6 @@ pub(super) async fn decide(State(gate): State<Arc<Gate>>, RawQuery(query): RawQu
     let until = deadline(query.as_deref(), gate.settings().timeout);
     let decisions = gate.decide_all(asked, &question.namespace, Face::Verify, until).await;
     if decisions.iter().any(|decision| decision.reason == Reason::Overloaded) {
-        gate.metrics().overloaded();
         return overloaded();
     }
     let first = decisions
@@ -94,16 +101,22 @@ pub(super) async fn openapi() -> Response {
 
 /// Judges a request whose caller names everything: layout, keys, links and time. Only on a listener of its own, since
 /// whoever asks there chooses what is believed.
-pub(super) async fn whole(State(gate): State<Arc<Gate>>, body: Body) -> Response {
-    let request: linkgate_verifier::request::Request = match read_up_to(body, WHOLE).await {
+pub(super) async fn whole(State(gate): State<Arc<Gate>>, Extension(taken): Extension<Taken>, body: Body) -> Response {
+    let request: Request = match read(&gate, body, &taken, WHOLE, Reading::Values).await {
         Ok(request) => request,
         Err(problem) => return problem.into_response(),
     };
     let (verifier, arithmetic) = (Arc::clone(gate.verifier()), gate.policies().arithmetic.clone());
-    let judged = gate
-        .queue()
-        .run(move || verdict::to_json(&verifier.verify(&request, &arithmetic).answer))
-        .await;
+    let bytes = request.documents.iter().map(|document| document.content.0.len());
+    let bytes = bytes.sum::<usize>() + request.layout.0.len();
+    let judge = move |memory| {
+        let judged = verifier.verify_within(&request, &[], &arithmetic, memory);
+        Computed {
+            value: verdict::to_json(&judged.answer),
+            wanted_memory: judged.wanted_memory,
+        }
+    };
+    let judged = gate.queue().run(bytes, judge).await;
     match judged {
         Ok(answer) => (
             [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],

@@ -353,16 +353,26 @@ impl Policy {
 
     /// The question whether an artifact's evidence satisfies the policy, without evidence yet.
     pub fn request(&self, about: &About, subjects: Vec<request::Subject>, now: Instant) -> Result<Request, String> {
-        Ok(Request {
+        Ok(self.request_with(self.filled(about)?, subjects, now))
+    }
+
+    /// The same with parameters that were filled ([`Policy::filled`]).
+    pub fn request_with(
+        &self,
+        parameters: BTreeMap<String, String>,
+        subjects: Vec<request::Subject>,
+        now: Instant,
+    ) -> Request {
+        Request {
             layout: Content(self.layout.clone()),
             trust: self.trust.clone(),
             documents: Vec::new(),
             inspections: Vec::new(),
-            parameters: self.filled(about)?,
+            parameters,
             subjects,
             options: self.options.clone(),
             now: now.0,
-        })
+        }
     }
 
     /// Lets the verifier read the layout as it will for every request, and asks what it demands.
@@ -476,6 +486,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::evidence::registry::Registry;
+    use crate::memory::Memory;
     use crate::runtime::{Bounds, Verifier};
 
     const BOB: &str = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
@@ -582,9 +593,12 @@ pub(super) mod tests {
         fs::write(&file, written.policy.to_string()).unwrap();
         let context = Context {
             verifier: verifier(),
-            registry: Arc::new(Registry::new(&crate::evidence::registry::Options::default()).unwrap()),
+            registry: Arc::new(
+                Registry::new(&crate::evidence::registry::Options::default(), Memory::unbounded()).unwrap(),
+            ),
             tokens: crate::signer::pkcs11::Options::default(),
             evidence: 1 << 20,
+            memory: Memory::unbounded(),
         };
         Policy::load(&file, &context, &mut Keyring::default()).map_err(|error| error.to_string())
     }

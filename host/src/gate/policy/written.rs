@@ -204,10 +204,14 @@ impl Written {
                         if !directory::is_there(&path) {
                             return Err(Problem::Source(format!("the directory `{path}` is not there")));
                         }
-                        Arc::new(Directory::new(path, context.evidence))
+                        Arc::new(Directory::new(path, context.evidence, context.memory.clone()))
                     }
-                    WrittenSource::OciLayout(path) => Arc::new(ImageLayout::new(folder.join(path))),
-                    WrittenSource::ConfigMap(path) => Arc::new(ConfigMap::new(folder.join(path), context.evidence)),
+                    WrittenSource::OciLayout(path) => Arc::new(ImageLayout::new(folder.join(path), context.memory.clone())),
+                    WrittenSource::ConfigMap(path) => Arc::new(ConfigMap::new(
+                        folder.join(path),
+                        context.evidence,
+                        context.memory.clone(),
+                    )),
                 })
             })
             .collect()

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Check;
 use crate::gate::Gate;
-use crate::gate::face::{Face, problem};
+use crate::gate::face::{Face, RETRY_AFTER, problem};
 
 /// By which path the request is to go on. Always set, so that a client cannot set it.
 const PATH: HeaderName = HeaderName::from_static("x-linkgate-path");
@@ -28,11 +28,17 @@ pub(in crate::gate::face) async fn check(State(gate): State<Arc<Gate>>, method: 
             Ok(path) => (StatusCode::OK, [(PATH, path)]).into_response(),
             Err(_) => StatusCode::FORBIDDEN.into_response(),
         },
-        Check::Deny(denial) => (
-            StatusCode::from_u16(denial.status).unwrap_or(StatusCode::FORBIDDEN),
-            [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
-            denial.body(),
-        )
-            .into_response(),
+        Check::Deny(denial) => {
+            let mut response = (
+                StatusCode::from_u16(denial.status).unwrap_or(StatusCode::FORBIDDEN),
+                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                denial.body(),
+            )
+                .into_response();
+            if denial.passes() {
+                response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            response
+        }
     }
 }

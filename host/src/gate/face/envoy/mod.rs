@@ -55,6 +55,11 @@ impl Denial {
         }
     }
 
+    /// Whether the same may be answered otherwise in a moment.
+    pub(super) fn passes(&self) -> bool {
+        self.status == 503
+    }
+
     /// The body.
     pub(super) fn body(&self) -> String {
         let error = json!({"code": self.code, "message": harmless(&format!("linkgate: {}", self.message))});
@@ -169,7 +174,7 @@ async fn resolve(gate: &Gate, image: &Image) -> Result<ManifestDigest, Denial> {
 }
 
 fn source_down(image: &Image, error: &SourceError) -> Denial {
-    Denial::of(Reason::SourceDown, format!("{image}: {error}"))
+    Denial::of(Reason::of_source(error), format!("{image}: {error}"))
 }
 
 /// A repository of a registry, which Envoy's configuration names as policies do.

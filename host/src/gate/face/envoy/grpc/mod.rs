@@ -20,7 +20,7 @@ use self::message::{
 };
 use super::{Check, Denial};
 use crate::gate::Gate;
-use crate::gate::face::Face;
+use crate::gate::face::{Face, RETRY_AFTER};
 use crate::terminal::harmless;
 
 /// Bytes of a question. Envoy sends the client's headers along, and no body unless it is told to.
@@ -82,6 +82,10 @@ fn passed(path: String) -> CheckResponse {
 }
 
 fn denied(denial: &Denial) -> CheckResponse {
+    let mut headers = vec![set("content-type", "application/json".to_owned())];
+    if denial.passes() {
+        headers.push(set("retry-after", RETRY_AFTER.to_str().unwrap_or_default().to_owned()));
+    }
     CheckResponse {
         status: Some(message::Status {
             code: PERMISSION_DENIED,
@@ -90,7 +94,7 @@ fn denied(denial: &Denial) -> CheckResponse {
             status: Some(HttpStatus {
                 code: i32::from(denial.status),
             }),
-            headers: vec![set("content-type", "application/json".to_owned())],
+            headers,
             body: denial.body(),
         })),
     }
