@@ -75,7 +75,7 @@ pub fn check_writable(folder: &Path) -> Result<(), WriteError> {
     }
 }
 
-/// [`check_writable`] for the folder of a file that [`write`] will write.
+/// [`check_writable`] for the folder of a file that [`write()`] will write.
 pub fn check_output(path: &Path) -> Result<(), WriteError> {
     match fs::metadata(path) {
         Ok(there) if is_written_to(path, &there) => Ok(()),
