@@ -555,7 +555,8 @@ mod tests {
             "a=dir",
             "a=oci-layout:",
             "a=docker:x",
-            "../a=oci-layout:x",
+            "/../a=oci-layout:x",
+            "a/../b=oci-layout:x",
             "=oci-layout:x",
         ] {
             assert!(argument.parse::<Image>().is_err(), "{argument}");
