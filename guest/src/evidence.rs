@@ -113,6 +113,9 @@ pub struct Evidence<'e> {
     pub document: &'e str,
     /// The link, or the summary link of a sublayout. Documents that hold the very same share it.
     pub link: Rc<Link<'e>>,
+    /// Every link whose command and return value are the step's: the link, or all that count for the last step of a
+    /// sublayout, one of which the summary shows.
+    pub ran: Vec<Rc<Link<'e>>>,
     /// Who signed it: places in the step's authorised keys, each once.
     pub signers: Vec<usize>,
     /// Whether it is a sublayout.
@@ -296,6 +299,7 @@ impl<'e> Collector<'_, 'e, '_> {
             self.judge.budget.memory(link.weight())?;
             links.push(Evidence {
                 document,
+                ran: vec![Rc::clone(&link)],
                 link,
                 signers: signers.valid,
                 sublayout: false,

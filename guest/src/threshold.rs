@@ -13,12 +13,13 @@ use crate::prelude::*;
 use crate::rule::Side;
 use crate::verdict::{Code, Finding, KeyReport, Signer, StepReport, joined, shown};
 
-/// Counts distinct keys, and asks that all links agree. Gives the first link if there are enough signers, who agree.
+/// Counts distinct keys, and asks that all links agree. Gives one link if there are enough signers, who agree: what it
+/// says decides which, so that whoever names the documents does not choose the command and byproducts of a summary.
 pub(crate) fn count<'e>(
     judgement: &mut Judgement<'e>,
     step: &Step,
     standing: &Standing,
-    mut evidence: Vec<Evidence<'e>>,
+    evidence: Vec<Evidence<'e>>,
     doubtful: bool,
     budget: &Budget,
 ) -> Option<Evidence<'e>> {
@@ -31,7 +32,9 @@ pub(crate) fn count<'e>(
     }
     let signed = signers.iter().filter(|signed| **signed).count() as u64;
     for evidence in &evidence {
-        odd_commands(judgement, step, evidence, &at);
+        for link in &evidence.ran {
+            odd_commands(judgement, step, evidence, link, &at);
+        }
     }
     let agree = agree(judgement, step, &evidence, &at, budget);
     if signed < step.threshold {
@@ -41,10 +44,16 @@ pub(crate) fn count<'e>(
         }
         return None;
     }
-    if !agree || evidence.is_empty() {
+    if !agree {
         return None;
     }
-    Some(evidence.swap_remove(0))
+    let mut ran: Vec<_> = evidence.iter().flat_map(|evidence| &evidence.ran).cloned().collect();
+    ran.dedup_by(|one, other| runs_alike(one, other));
+    let counted = evidence.into_iter().min_by(|one, other| {
+        let (one, other) = (&one.link, &other.link);
+        (&one.command, one.byproducts).cmp(&(&other.command, other.byproducts))
+    })?;
+    Some(Evidence { ran, ..counted })
 }
 
 /// The finding that too few functionaries signed.
@@ -204,9 +213,13 @@ fn difference(
     .found(&says(second))
 }
 
+/// Whether two links have the same command, which ended alike.
+fn runs_alike(one: &Link<'_>, other: &Link<'_>) -> bool {
+    one.command == other.command && one.return_value == other.return_value
+}
+
 /// A command that is not the expected one, or did not return 0.
-fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<'_>, at: &[String]) {
-    let link = &evidence.link;
+fn odd_commands(judgement: &mut Judgement<'_>, step: &Step, evidence: &Evidence<'_>, link: &Link<'_>, at: &[String]) {
     if !step.command.is_empty()
         && step
             .command

@@ -98,11 +98,14 @@ impl<'e> Verification<'_, 'e> {
                 judgement
                     .unconstrained
                     .absorb(core::mem::take(&mut inner.unconstrained));
+                let ran = inner.links.last_mut().and_then(Option::as_mut);
+                let ran = ran.map(|last| core::mem::take(&mut last.ran)).unwrap_or_default();
                 let link = inner.summary(&inner_layout);
                 self.budget.memory(link.weight())?;
                 tally.evidence.push(Evidence {
                     document,
                     link: Rc::new(link),
+                    ran,
                     signers: vec![place_of_signer],
                     sublayout: true,
                 });

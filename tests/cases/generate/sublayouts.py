@@ -242,6 +242,26 @@ def additions(c: Corpus) -> None:
     c.add("sublayout/copied-to-another-step-unsigned", "Rule 13: and one that its signer has not signed denies nothing.", delegated(unsigned, two), "accept", adversarial=1)
 
 
+def commands(c: Corpus) -> None:
+    """What ran is what every link of the last step says, whatever their files are called."""
+    under = folder("outer", ALICE)
+    value = outer_layout()
+    value["steps"][0]["expected_command"] = ["cc"]
+    other = metablock(link("compile", materials=files("src"), products=files("app"), command=["evil"]), CAROL)
+    inner = inner_documents(under)
+    beside = {when: by(ALICE, inner=inner | {f"{under}/{name}.link": other}) for when, name in {"first": "a", "last": "z"}.items()}
+    replaced = by(ALICE, inner=inner | {f"{under}/{file_name('compile', CAROL)}": other})
+    faults = {"command-differs": replaced} | {f"command-differs-beside-the-expected-{when}": found for when, found in beside.items()}
+    for fault, documents in faults.items():
+        c.add(f"sublayout/{fault}", "Rules 13 and 14: a command that differs in any link that could stand for the sublayout is a warning.", delegated(documents, value), "accept", warnings=["command-differs"])
+        c.add(f"strict/sublayout-{fault}", "Rule 23: strict rejects it, whatever stands beside that link.", delegated(documents, value, options={"strict": True}), "reject", "command-differs")
+    c.add("strict/sublayout-command-expected", "Rule 23: strict accepts the expected command.", delegated(by(ALICE), value, options={"strict": True}), "accept")
+    nested = layout([step("outer", ALICE, materials=[["ALLOW", "src"], REST], products=[["ALLOW", "app"], REST])], [ALICE])
+    for when, documents in beside.items():
+        deeper = {f"{under}/{name}": document for name, document in documents.items()} | {file_name("outer", ALICE): metablock(nested, ALICE)}
+        c.add(f"strict/sublayout-command-differs-two-deep-{when}", "Rule 23: nor does it matter how deep the sublayout lies.", delegated(deeper, value, options={"strict": True}), "reject", "command-differs")
+
+
 def nesting(c: Corpus) -> None:
     def nest(depth: int) -> dict[str, str]:
         """Sublayouts in sublayouts, `depth` of them, and at the bottom an `outer` link by alice."""
@@ -298,5 +318,6 @@ def add(c: Corpus) -> None:
     refusals(c)
     binding(c)
     additions(c)
+    commands(c)
     nesting(c)
     inside(c)
