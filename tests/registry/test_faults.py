@@ -391,10 +391,69 @@ def test_helpers(make_registry, workspace: Workspace, tmp_path: Path) -> None:
     assert "`docker-credential-test` failed" in said and "s3cret" not in said
     becomes("cat >/dev/null; echo 'credentials not found in native keychain'; exit 1")
     assert "refused anonymous access (401)" in refused(workspace, image, "more", *arguments, PATH=path)
-    becomes("exec sleep 30")
-    begins = time.monotonic()
-    assert "gave nothing" in refused(workspace, image, "more", *arguments, "--registry-timeout", "2", PATH=path)
-    assert time.monotonic() - begins < 10
+    pid = tmp_path / "pid"
+    for lasting in ("exec sleep 30", "exec >&-; exec sleep 30", "exec </dev/null >/dev/null; exec sleep 30"):
+        becomes(f"echo $$ >{pid}; {lasting}")
+        begins = time.monotonic()
+        assert "gave nothing" in refused(workspace, image, "more", *arguments, "--registry-timeout", "2", PATH=path)
+        assert time.monotonic() - begins < 10
+        # It was ended.
+        assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    # It does not listen, and answers.
+    becomes("""exec <&-; echo '{"Username":"alice","Secret":"right"}'""")
+    workspace.linkgate("fetch", image, "deaf", *arguments, PATH=path)
+    # What it says without an end is not kept.
+    becomes("exec yes s3cret")
+    said = refused(workspace, image, "more", *arguments, PATH=path)
+    assert "printed more than 1048576 bytes" in said and "s3cret" not in said
+
+
+# It breaks lines, gives orders to CI systems, turns the direction of writing, sets a title, and moves a cursor.
+HOSTILE = "x\n::error::x\r##[error]x\u202e\x1b]0;x\x07\u2028\x9b2J"
+IN_HEADER = "::error::x ##[error]x\u202e\x9b2J\t"
+JSON = {"Content-Type": "application/json"}
+
+
+def says(code: str) -> bytes:
+    return json.dumps({"errors": [{"code": code, "message": HOSTILE, "detail": HOSTILE}]}, ensure_ascii=False).encode()
+
+
+def lists(**members: object) -> tuple[int, dict[str, str], bytes]:
+    listed = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [members], HOSTILE: HOSTILE}
+    return 200, {"Content-Type": INDEX}, json.dumps(listed, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, JSON, says(HOSTILE)),
+        (418, JSON, says(f"DENIED{HOSTILE}")),
+        (500, JSON, says("UNKNOWN")),
+        (500, {"Content-Type": "text/plain"}, HOSTILE.encode()),
+        (200, {"Content-Type": INDEX}, f'{{"{HOSTILE}": '.encode()),
+        (401, {"WWW-Authenticate": f'Bearer realm="{IN_HEADER}"'}, b""),
+        (401, {"WWW-Authenticate": f'Bearer realm="http://elsewhere.example/{IN_HEADER}",service="{IN_HEADER}"'}, b""),
+        (401, {"WWW-Authenticate": f'{IN_HEADER} realm="x"'}, HOSTILE.encode()),
+        (307, {"Location": f"http://elsewhere.example/{IN_HEADER}"}, b""),
+        (307, {"Location": IN_HEADER}, b""),
+        (200, {"Content-Type": IN_HEADER}, b"{}"),
+        (200, {"Content-Type": INDEX, "Link": f'<http://elsewhere.example/{IN_HEADER}>; rel="next"'}, lists()[2]),
+        lists(mediaType=HOSTILE, digest=HOSTILE, size=1),
+        lists(mediaType=MANIFEST, digest=f"sha256:{HOSTILE}", size=HOSTILE, artifactType=IN_TOTO),
+    ],
+)
+@pytest.mark.parametrize("verb", [("fetch", "out"), ("attach", "links")])
+def test_what_a_registry_says_does_nothing(workspace: Workspace, make_stub, answer, verb: tuple[str, str]) -> None:
+    status, headers, body = answer
+    # The library writes headers in Latin-1.
+    headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+    host = make_stub({"*": (status, headers, body)}).host
+    command, folder = verb
+    for reference in (f"{host}/app@{DIGEST}", f"{host}/app:1"):
+        done = workspace.linkgate(command, reference, folder, "--plain-http", host, code=2)
+        assert done.stdout == "" and done.stderr.count("\n") <= 2
+        for line in done.stderr.split("\n"):
+            assert line.isprintable() and not line.startswith("::") and "##" not in line, ascii(line)
 
 
 @pytest.fixture

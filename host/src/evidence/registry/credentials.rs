@@ -15,10 +15,12 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::fault::Fault;
-use super::{Options, RegistryError};
+use super::{Options, RegistryError, helper};
 
-/// Processes of credential helpers at one time. One that hangs keeps its place.
+/// Processes of credential helpers at one time.
 const HELPERS: usize = 4;
+/// How much longer than a helper may take it is waited for, so that it is ended before anyone goes on.
+const END: Duration = Duration::from_millis(500);
 
 /// The file that says who one is to registries; none if there is no such file.
 pub(super) struct Credentials {
@@ -81,14 +83,15 @@ impl Credentials {
             let place = Arc::clone(&self.helpers).acquire_owned().await.ok()?;
             let (send, found) = oneshot::channel();
             let (file, image) = (file.clone(), image.clone());
-            // A helper is waited for by a thread of its own, which nobody waits for when the helper hangs.
+            let patience = Duration::from_secs(self.seconds);
+            // A helper is waited for by a thread of its own.
             thread::spawn(move || {
-                let _ = send.send(read(&file, &image));
+                let _ = send.send(read(&file, &image, patience));
                 drop(place);
             });
             found.await.ok()
         };
-        timeout(Duration::from_secs(self.seconds), found)
+        timeout(Duration::from_secs(self.seconds) + END, found)
             .await
             .ok()
             .flatten()
@@ -106,7 +109,7 @@ fn in_folder(path: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.exists())
 }
 
-fn read(file: &Path, image: &Image) -> Result<Option<Secret>, Fault> {
+fn read(file: &Path, image: &Image, patience: Duration) -> Result<Option<Secret>, Fault> {
     let shown = file.display();
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -117,32 +120,30 @@ fn read(file: &Path, image: &Image) -> Result<Option<Secret>, Fault> {
             )));
         }
     };
-    let Ok(config) = serde_json::from_slice::<Value>(&text) else {
+    let Ok(mut config) = serde_json::from_slice::<Value>(&text) else {
         return Err(Fault::Credentials(format!("the credentials in `{shown}` are not JSON")));
     };
     let server = server(&config, image);
-    match docker_credential::get_credential_from_reader(text.as_slice(), &server) {
-        Ok(DockerCredential::UsernamePassword(name, password)) => Ok(Some(Secret::Password(name, password))),
-        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Secret::Identity(token))),
-        Err(error) => refused(&error, &server).map_or(Ok(None), |cause| {
-            Err(Fault::Credentials(format!(
-                "the credentials for `{server}` in `{shown}`: {cause}"
-            )))
-        }),
-    }
+    find_in(&mut config, &server, patience)
+        .map_err(|cause| Fault::Credentials(format!("the credentials for `{server}` in `{shown}`: {cause}")))
 }
 
-/// What is wrong, unless there is just nothing. What a helper prints is not repeated: it may be what it should keep.
-fn refused(error: &CredentialRetrievalError, server: &str) -> Option<String> {
-    match error {
-        CredentialRetrievalError::NoCredentialConfigured => None,
-        // As docker has it, this is how helpers say that they have nothing.
-        CredentialRetrievalError::HelperFailure { stdout, .. } if stdout.contains("credentials not found") => None,
-        CredentialRetrievalError::HelperFailure { helper, .. } => {
-            Some(format!("`{helper}` failed; `echo {server} | {helper} get` says why"))
-        }
-        CredentialRetrievalError::HelperCommunicationError => Some("the credential helper cannot be run".to_owned()),
-        other => Some(other.to_string().to_lowercase()),
+/// What the file says of a server, in docker's order: by the helper for the server, by what the file itself holds, and by the
+/// helper for all servers.
+fn find_in(config: &mut Value, server: &str, patience: Duration) -> Result<Option<Secret>, String> {
+    if let Some(name) = config["credHelpers"][server].as_str().filter(|name| !name.is_empty()) {
+        return helper::ask(name, server, patience);
+    }
+    let store = config.get_mut("credsStore").map_or(Value::Null, Value::take);
+    match docker_credential::get_credential_from_reader(config.to_string().as_bytes(), server) {
+        Ok(DockerCredential::UsernamePassword(name, password)) => Ok(Some(Secret::Password(name, password))),
+        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Secret::Identity(token))),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => match store {
+            Value::Null => Ok(None),
+            Value::String(name) => helper::ask(&name, server, patience),
+            _ => Err("`credsStore` is no name of a helper".to_owned()),
+        },
+        Err(error) => Err(error.to_string().to_lowercase()),
     }
 }
 
@@ -178,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         fs::write(&file, config).unwrap();
-        match read(&file, &image.parse().unwrap()) {
+        match read(&file, &image.parse().unwrap(), Duration::from_secs(60)) {
             Ok(secret) => Ok(secret.map(|secret| match secret {
                 Secret::Password(name, password) => format!("{name}:{password}"),
                 Secret::Identity(token) => token,
@@ -214,7 +215,31 @@ mod tests {
 
     #[test]
     fn a_helper_that_is_not_there() {
-        let error = found(r#"{"credHelpers":{"r.example":"nonexistent"}}"#, "r.example/app").unwrap_err();
-        assert!(error.contains("the credential helper cannot be run"), "{error}");
+        for config in [
+            r#"{"credHelpers":{"r.example":"nonexistent"}}"#,
+            r#"{"credsStore":"nonexistent"}"#,
+            r#"{"credHelpers":{"r.example":""},"credsStore":"nonexistent"}"#,
+        ] {
+            let error = found(config, "r.example/app").unwrap_err();
+            assert!(
+                error.contains("the credential helper `docker-credential-nonexistent` cannot be run"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_file_holds_comes_before_the_helper_for_all() {
+        // `a:b`
+        let config = r#"{"credsStore":"nonexistent","auths":{"r.example":{"auth":"YTpi"}}}"#;
+        assert_eq!(found(config, "r.example/app").unwrap().as_deref(), Some("a:b"));
+        for (config, why) in [
+            (r#"{"credsStore":1}"#, "`credsStore` is no name"),
+            (r#"{"credHelpers":{"r.example":1}}"#, "unable to read config"),
+            (r#"{"credHelpers":"x"}"#, "unable to read config"),
+        ] {
+            let error = found(config, "r.example/app").unwrap_err();
+            assert!(error.contains(why), "{config}: {error}");
+        }
     }
 }

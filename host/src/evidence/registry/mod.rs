@@ -8,6 +8,7 @@ mod authorization;
 mod credentials;
 mod evidence;
 mod fault;
+mod helper;
 mod lead;
 mod options;
 mod push;
