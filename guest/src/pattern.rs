@@ -134,7 +134,8 @@ const WORD: usize = 8;
 fn find(text: &str, wanted: &str) -> (Option<usize>, usize) {
     let (bytes, wanted) = (text.as_bytes(), wanted.as_bytes());
     let mut tried = 0;
-    let found = bytes.iter().enumerate().position(|(at, byte)| {
+    let places = (bytes.len() + 1).saturating_sub(wanted.len());
+    let found = bytes.iter().take(places).enumerate().position(|(at, byte)| {
         if wanted.first() != Some(byte) {
             return false;
         }
