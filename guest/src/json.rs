@@ -93,7 +93,7 @@ pub struct Reader<'a> {
     text: &'a str,
     position: usize,
     depth: u32,
-    /// How many strings, objects and arrays were met.
+    /// How many strings, objects and arrays were met, and what [`limits::JSON_VALUES`] counts besides.
     values: usize,
     /// Keys of all open objects, innermost last: one allocation serves the whole document.
     members: Vec<Member<'a>>,
@@ -319,7 +319,7 @@ impl<'a> Reader<'a> {
         self.white_space();
         self.punctuation(bracket, expected)?;
         self.emit(char::from(bracket));
-        self.value()?;
+        self.values(1)?;
         self.depth += 1;
         if self.depth > limits::JSON_DEPTH {
             return Err(JsonError::Depth { offset: self.position });
@@ -327,10 +327,10 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Counts a string, an object or an array: what is made of any of them has some size.
+    /// Counts strings, objects and arrays: what is made of any of them has some size.
     #[inline]
-    fn value(&mut self) -> Result<(), JsonError> {
-        self.values += 1;
+    fn values(&mut self, count: usize) -> Result<(), JsonError> {
+        self.values += count;
         if self.values > limits::JSON_VALUES {
             return Err(JsonError::Values { offset: self.position });
         }

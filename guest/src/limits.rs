@@ -10,8 +10,11 @@ use core::cell::Cell;
 /// How deeply JSON may nest. Real metadata stays below 10; 100 levels of the reader's frames fit the component's stack.
 pub const JSON_DEPTH: u32 = 100;
 /// Strings, objects and arrays of one JSON text. A link with 100,000 materials and products, each with two digests, has
-/// 1.2 million.
+/// 1.2 million. In an object whose keys do not ascend, two members count as one more, and so do [`MOVED_BYTES`].
 pub const JSON_VALUES: usize = 2_000_000;
+/// Bytes of an object that are brought into order. Unordered objects inside each other move the innermost bytes at each
+/// level.
+pub const MOVED_BYTES: usize = 256;
 /// Bytes of one document. A link with 100,000 materials and products has 23 MB.
 pub const DOCUMENT_BYTES: usize = 32 << 20;
 /// Bytes of the layout, all documents and all inspection results together, their names included.

@@ -151,6 +151,12 @@ fn what_is_kept_is_paid_for() {
         members(90_000, |n| format!(r#""y{n}":0"#))
     );
     assert_eq!(limit(&judged(&bobs(&unknown, &[]))), "memory");
+    // Also where the key is refused once it is read: the keyid is missing.
+    let fields = members(800_000, |n| format!(r#""x{n}":0"#));
+    for key in [fields.clone(), format!(r#""keyval":{{{fields}}}"#)] {
+        let layout = layout(&format!(r#""z":{{{key}}}"#), "");
+        assert_eq!(limit(&judged(&request(signed(&layout, "owner"), &[]))), "memory");
+    }
     let digests = members(600_000, |n| format!(r#""{n:07}":"\u0001""#));
     let links = [0, 1].map(|_| link("s", "", &format!(r#""a":{{{digests},"sha256":"{SHA256}"}}"#)));
     assert_eq!(limit(&judged(&bobs(&step("s", "", ""), &links))), "memory");
@@ -168,6 +174,21 @@ fn values_of_a_text_are_bounded() {
     let verdict = judged(&bobs(&step("s", "", ""), &[words, link("s", "", "")])).unwrap();
     assert_eq!(verdict.decision, Decision::Accept);
     assert_eq!(verdict.warnings[0].code, Code::DocumentMalformed);
+}
+
+#[test]
+fn members_that_do_not_ascend_and_the_bytes_that_this_moves_are_bounded() {
+    let descend = members(1_400_000, |n| format!(r#""{:07}":0"#, 1_400_000 - n));
+    let nested = r#"{"b":"#.repeat(97) + "\"" + &"x".repeat(6 << 20) + "\"" + &r#","a":0}"#.repeat(97);
+    for odd in [format!("{{{descend}}}"), nested] {
+        let odd = link("s", "", "").replace(r#""name""#, &format!(r#""mine":{odd},"name""#));
+        let verdict = judged(&bobs(&step("s", "", ""), &[odd, link("s", "", "")])).unwrap();
+        assert_eq!(verdict.decision, Decision::Accept);
+        assert_eq!(verdict.warnings[0].code, Code::DocumentMalformed);
+    }
+    let shallow = r#"{"b":"#.repeat(3) + "\"" + &"x".repeat(24 << 20) + "\"" + &r#","a":0}"#.repeat(3);
+    let odd = link("s", "", "").replace(r#""name""#, &format!(r#""mine":{shallow},"name""#));
+    assert!(judged(&bobs(&step("s", "", ""), &[odd])).unwrap().warnings.is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 
 use super::{JsonError, Reader};
 use crate::index::Index;
+use crate::limits;
 
 /// A key of the object that is being read, and where its member begins in the canonical form.
 pub(super) struct Member<'a> {
@@ -81,6 +82,8 @@ impl<'a> Reader<'a> {
     /// form into order of code points. Only reached for objects whose keys do not ascend as they stand.
     #[cold]
     fn order_members(&mut self, first: usize, body: usize) -> Result<(), JsonError> {
+        // The members are sorted and their bytes moved, those of inner objects again at each level.
+        self.values((self.members.len() - first) / 2 + (self.written() - body) / limits::MOVED_BYTES)?;
         let members = self.members.get(first..).unwrap_or_default();
         let index = Index::new(members.iter().map(|member| &*member.key));
         if index.twice().is_some() {

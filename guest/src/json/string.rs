@@ -11,7 +11,7 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.white_space();
         self.punctuation(b'"', "a string")?;
-        self.value()?;
+        self.values(1)?;
         let begins = self.position;
         match self.plain_run() {
             Some(b'"') => {

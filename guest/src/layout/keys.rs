@@ -3,9 +3,9 @@
 use super::parts::{Parts, missing, within_limit};
 use super::{AuthorisedKey, LayoutError, Notice};
 use crate::index::Index;
-use crate::json::{JsonError, Kind, Reader};
+use crate::json::{Kind, Reader};
 use crate::key::PublicKey;
-use crate::limits::Limit;
+use crate::limits::{Budget, Limit, Spent};
 use crate::prelude::*;
 use crate::signature;
 use crate::verdict::shown;
@@ -15,7 +15,7 @@ impl Parts<'_> {
     pub(super) fn keys(&mut self, reader: &mut Reader<'_>) -> Result<Vec<(String, Option<PublicKey>)>, LayoutError> {
         let mut keys: Vec<(String, Option<PublicKey>)> = Vec::new();
         reader.object(|reader, label| {
-            let raw = RawKey::read(reader)?;
+            let raw = RawKey::read(reader, self.reading.budget)?;
             if raw.keyid.as_deref() != Some(label) {
                 return Err(LayoutError::KeyidMismatch {
                     label: shown(label),
@@ -151,14 +151,14 @@ struct RawKey {
 }
 
 impl RawKey {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+    fn read(reader: &mut Reader<'_>, budget: &Budget) -> Result<Self, LayoutError> {
         let mut raw = Self::default();
         reader.object(|reader, key| {
             match key {
                 "keyid" => raw.keyid = Some(reader.string()?.into_owned()),
                 "keytype" => raw.keytype = Some(reader.string()?.into_owned()),
                 "scheme" => raw.scheme = Some(reader.string()?.into_owned()),
-                "keyval" => reader.object(|reader, key| raw.value(reader, key))?,
+                "keyval" => reader.object(|reader, key| raw.value(reader, key, budget))?,
                 "keyid_hash_algorithms" => reader.skip()?,
                 // The members that only GPG keys have in securesystemslib.
                 "method" | "hashes" | "subkeys" | "creation_time" | "validity_period" => {
@@ -166,16 +166,23 @@ impl RawKey {
                     reader.skip()?;
                 }
                 _ => {
-                    raw.unknown.push(shown(key));
+                    raw.keep(shown(key), budget)?;
                     reader.skip()?;
                 }
             }
-            Ok::<_, JsonError>(())
+            Ok::<_, LayoutError>(())
         })?;
         Ok(raw)
     }
 
-    fn value(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), JsonError> {
+    /// Keeps the name of a member that keys do not have.
+    fn keep(&mut self, field: String, budget: &Budget) -> Result<(), Spent> {
+        budget.memory(64 + field.len())?;
+        self.unknown.push(field);
+        Ok(())
+    }
+
+    fn value(&mut self, reader: &mut Reader<'_>, key: &str, budget: &Budget) -> Result<(), LayoutError> {
         match (key, reader.peek()?) {
             ("public", Kind::String) => self.public = Some(reader.string()?.into_owned()),
             ("public", Kind::Object) => {
@@ -189,7 +196,7 @@ impl RawKey {
                 }
             }
             _ => {
-                self.unknown.push(shown(&format!("keyval.{key}")));
+                self.keep(shown(&format!("keyval.{key}")), budget)?;
                 reader.skip()?;
             }
         }
