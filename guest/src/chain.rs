@@ -286,10 +286,13 @@ impl<'e> Verification<'_, 'e> {
             return Ok(None);
         }
         let outcome = flow::judge(rules, link, side, links, self.budget)?;
+        let before = judgement.said();
         match &outcome.failure {
             Some(failure) => self.explain(judgement, failure, rules, link, side, links, at),
             None => failure::unconstrained(judgement, &outcome.left, link, side, at),
         }
+        // Paid afterwards, for what was found stays so; a list says at most as much as a verdict does.
+        self.budget.compare((judgement.said() - before) * limits::said_at(at))?;
         Ok(Some(outcome))
     }
 }

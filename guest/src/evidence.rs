@@ -192,6 +192,8 @@ pub fn collect<'e>(
     collector.collected.links.resize_with(layout.steps.len(), Vec::new);
     for (name, file, envelope) in documents.under(folder) {
         collector.judge.budget.read(name.len())?;
+        // What is said of it takes longer than to read its name, and a folder is visited once for each copy of a sublayout.
+        collector.judge.budget.compare(limits::SAID + name.len())?;
         if file.contains('/') {
             continue;
         }

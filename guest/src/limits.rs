@@ -7,6 +7,8 @@
 
 use core::cell::Cell;
 
+use crate::prelude::*;
+
 /// How deeply JSON may nest. Real metadata stays below 10; 100 levels of the reader's frames fit the component's stack.
 pub const JSON_DEPTH: u32 = 100;
 /// Strings, objects and arrays of one JSON text. A link with 100,000 materials and products, each with two digests, has
@@ -43,6 +45,9 @@ pub const KEYS: usize = 5_000;
 /// 1,000 rules over 10,000 artifacts with twenty-five compared characters each. A unit takes 2 to 4 ns inside the
 /// component.
 pub const PATTERN_WORK: u64 = 300_000_000;
+/// What it takes to say something of a document, an artifact or an inspection, in units of [`PATTERN_WORK`], beside the
+/// bytes of its place.
+pub(crate) const SAID: usize = 500;
 /// How deeply sublayouts may nest. The specification gives none; one level is usual, three were seen.
 pub const SUBLAYOUT_DEPTH: u32 = 8;
 /// Sublayouts verified in one request, at any depth.
@@ -202,6 +207,11 @@ impl Budget {
     pub(crate) fn memory(&self, bytes: usize) -> Result<(), Spent> {
         spend(&self.memory, bytes as u64, Limit::Memory)
     }
+}
+
+/// What it takes to say something at a place: [`SAID`] and the place's bytes.
+pub(crate) fn said_at(place: &[String]) -> usize {
+    place.iter().fold(SAID, |sum, folder| sum + folder.len())
 }
 
 fn spend(left: &Cell<u64>, cost: u64, limit: Limit) -> Result<(), Spent> {

@@ -5,7 +5,7 @@ use crate::chain::Judgement;
 use crate::evidence::Evidence;
 use crate::index::{self, Index};
 use crate::layout::Layout;
-use crate::limits::{Budget, Spent};
+use crate::limits::{self, Budget, Spent};
 use crate::prelude::*;
 use crate::request::Subject;
 use crate::rule::Side;
@@ -39,8 +39,10 @@ pub fn find(
         let mut found = None;
         for &at in &producers {
             budget.pattern(1)?;
-            if let Some(evidence) = judgement.evidence(at) {
-                found = found.or(product(subject, evidence, budget)?.map(|name| (at, Side::Products, name)));
+            if found.is_none()
+                && let Some(evidence) = judgement.evidence(at)
+            {
+                found = product(subject, evidence, budget)?.map(|name| (at, Side::Products, name));
             }
         }
         if let Some(last) = last
@@ -61,7 +63,11 @@ pub fn find(
         } else {
             let namesake = subject.name.as_ref().and_then(|name| {
                 let mut steps = producers.iter().filter_map(|&at| judgement.evidence(at));
-                steps.find_map(|evidence| Some(evidence.link.products.get(name)?.digests.show()))
+                steps.find_map(|evidence| {
+                    // What cannot be paid for is left out: the subject is not found in any case.
+                    let at = named(name, &evidence.link.products, budget).ok()??;
+                    Some(evidence.link.products.as_slice().get(at)?.digests.show())
+                })
             });
             let producers = producers
                 .iter()
@@ -71,6 +77,8 @@ pub fn find(
                 Some(digests) => finding.found(&digests),
                 None => finding,
             });
+            // It is certain; the next may be too much.
+            budget.compare(limits::SAID)?;
         }
     }
     Ok(reports)
@@ -79,7 +87,7 @@ pub fn find(
 fn product(subject: &Subject, evidence: &Evidence<'_>, budget: &Budget) -> Result<Option<String>, Spent> {
     let products = &evidence.link.products;
     match &subject.name {
-        Some(name) => among(subject, products.place(name).into_iter(), products, budget),
+        Some(name) => among(subject, named(name, products, budget)?.into_iter(), products, budget),
         None => among(subject, 0..products.as_slice().len(), products, budget),
     }
 }
@@ -94,13 +102,18 @@ fn material(
     let materials = &evidence.link.materials;
     match &subject.name {
         Some(name) => {
-            let place = materials
-                .place(name)
-                .filter(|place| places.binary_search(place).is_ok());
+            let place = named(name, materials, budget)?.filter(|place| places.binary_search(place).is_ok());
             among(subject, place.into_iter(), materials, budget)
         }
         None => among(subject, places.iter().copied(), materials, budget),
     }
+}
+
+/// The place of the artifact of that name: each step of the search compares the name once.
+fn named(name: &str, artifacts: &Artifacts<'_>, budget: &Budget) -> Result<Option<usize>, Spent> {
+    let steps = artifacts.as_slice().len().checked_ilog2().unwrap_or_default() as usize;
+    budget.compare(32 + name.len() * (1 + steps) / 8)?;
+    Ok(artifacts.place(name))
 }
 
 fn among(

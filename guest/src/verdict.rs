@@ -211,6 +211,11 @@ impl Findings {
         self.list.is_empty()
     }
 
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether more would only be counted.
     pub fn is_full(&self) -> bool {
         self.list.len() >= limits::FINDINGS

@@ -390,3 +390,75 @@ fn a_strict_warning_is_kept_wherever_it_stands() {
     assert_eq!(verdict.decision, Decision::Reject);
     assert_eq!(verdict.findings[0].code, Code::UnconstrainedArtifact);
 }
+
+#[test]
+fn named_subjects_pay_for_each_step_that_they_are_looked_for_in() {
+    let name = |n: usize| format!("{}{n}", "p".repeat(59));
+    let steps: Vec<String> = (0..1_000).map(|n| format!("s{n}")).collect();
+    let rules = r#"["ALLOW","*"]"#;
+    let links: Vec<String> = steps.iter().map(|step| link(step, "", &artifacts(4, name))).collect();
+    let mut request = bobs(&members(1_000, |n| step(&format!("s{n}"), "", rules)), &links);
+    request.subjects = vec![
+        Subject {
+            name: Some(name(9)),
+            digests: [("sha256".to_owned(), "1".repeat(64))].into(),
+        };
+        4_000
+    ];
+    request.options.subject_steps = steps;
+    let verdict = judged(&request).unwrap();
+    assert_eq!((verdict.decision, verdict.findings.len()), (Decision::Reject, 1_000));
+    assert!(verdict.omitted < 3_000, "{}", verdict.omitted);
+}
+
+/// So many copies of a sublayout of Bob's, for a step of that name.
+fn copies(count: usize, step_name: &str, sublayout: &str) -> Request {
+    let mut request = bobs(&step(step_name, "", ""), &[]);
+    request.documents = vec![
+        Document {
+            name: format!("{step_name}.bob.link"),
+            content: Content(signed(sublayout, "bob")),
+        };
+        count
+    ];
+    request
+}
+
+#[test]
+fn every_visit_of_a_document_is_paid_for() {
+    let mut request = copies(100, "s", &layout("", ""));
+    assert_eq!(judged(&request).unwrap().decision, Decision::Accept);
+    for _ in 0..6_500 {
+        request.documents.push(Document {
+            name: "s.bob/".into(),
+            content: Content(b"{".to_vec()),
+        });
+    }
+    assert_eq!(limit(&judged(&request)), "pattern-work");
+}
+
+#[test]
+fn what_is_said_at_a_long_place_is_paid_for() {
+    let name = "\u{1f600}".repeat(255);
+    let inspections = members(1_000, |n| {
+        format!(r#"{{"expected_materials":[],"expected_products":[],"name":"i{n}","run":["x"]}}"#)
+    });
+    let inspecting = layout("", "").replace(r#""inspect":[]"#, &format!(r#""inspect":[{inspections}]"#));
+    let undecided = judged(&copies(300, &name, &inspecting)).unwrap_err();
+    // Two for each copy that was looked at.
+    assert!(undecided.warnings.len() < 500, "{}", undecided.warnings.len());
+    for (rule, said) in [(r#"["DISALLOW","*"]"#, "findings"), ("", "artifacts")] {
+        let mut request = copies(300, &name, &layout(&key("bob", BOB), &step("t", "", rule)));
+        request.documents.push(Document {
+            name: format!("{name}.bob/t.link"),
+            content: Content(signed(&link("t", "", &artifacts(1_000, |n| format!("f{n}"))), "bob")),
+        });
+        match (said, judged(&request)) {
+            ("findings", Ok(verdict)) => {
+                assert_eq!(verdict.decision, Decision::Reject);
+                assert!(verdict.omitted < 250_000, "{}", verdict.omitted);
+            }
+            (_, answer) => assert_eq!((said, limit(&answer)), ("artifacts", "pattern-work")),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::evidence::place;
 use crate::flow::Links;
 use crate::index::Index;
 use crate::layout::{Inspection, Layout};
-use crate::limits::Spent;
+use crate::limits::{self, Spent};
 use crate::link::{Link, ReturnValue};
 use crate::payload;
 use crate::prelude::*;
@@ -74,6 +74,7 @@ impl<'e> Verification<'_, 'e> {
         inspection: &Inspection,
         standing: &Standing,
     ) -> Result<Option<Link<'e>>, Spent> {
+        self.budget.compare(limits::said_at(&standing.at))?;
         let at = place(&standing.at, Some(&inspection.name));
         let results = self.results;
         let malformed = |error: &dyn core::fmt::Display| {

@@ -58,6 +58,11 @@ impl<'e> Judgement<'e> {
         self.links.get(step)?.as_ref()
     }
 
+    /// How much is listed of artifacts.
+    pub(super) fn said(&self) -> usize {
+        self.findings.len() + self.unconstrained.artifacts.len()
+    }
+
     pub(super) fn unsure(&mut self, spent: Spent, at: &[String]) {
         self.open.push(Finding::spent(spent, at));
     }
