@@ -42,6 +42,8 @@ pub struct Verification<'v, 'e> {
     pub steps: Vec<StepReport>,
     /// The earliest expiry of the layouts that hold.
     pub valid_until: Option<Instant>,
+    /// By result's place, the digest of the command of which it was taken for the result.
+    pub ran: Vec<Option<String>>,
 }
 
 /// What a report of a key or a folder takes, beside a name's own bytes.

@@ -7,8 +7,9 @@
 
 use crate::artifact::ArtifactError;
 use crate::envelope::{Envelope, EnvelopeError, Form};
-use crate::index::Index;
-use crate::layout::{AuthorisedKey, Layout, Step};
+use crate::index::{self, Index};
+use crate::json::JsonError;
+use crate::layout::{Layout, Step};
 use crate::limits::{self, Budget, Spent};
 use crate::link::{Link, LinkError};
 use crate::payload::{self, Kind};
@@ -97,12 +98,12 @@ impl<'r> Results<'r> {
         Ok(Self(list))
     }
 
-    /// The result of an inspection of the layout at `at`.
-    pub fn get(&self, at: &[String], name: &str) -> Option<&Result<Envelope<'r>, DocumentError>> {
+    /// The result of an inspection of the layout at `at`, and its place among all.
+    pub fn get(&self, at: &[String], name: &str) -> Option<(usize, &Result<Envelope<'r>, DocumentError>)> {
         let place = request::place_of(at, name);
         let found = self.0.partition_point(|(other, _)| *other < place);
         let (other, result) = self.0.get(found)?;
-        (*other == place).then_some(result)
+        (*other == place).then_some((found, result))
     }
 }
 
@@ -178,12 +179,6 @@ pub fn collect<'e>(
         layout,
         places: layout.index(),
         names: layout.steps.iter().map(names).collect(),
-        most: layout
-            .steps
-            .iter()
-            .map(|step| step.authorised.len())
-            .max()
-            .unwrap_or_default(),
         at,
         judge,
         collected: Collected::default(),
@@ -213,8 +208,6 @@ struct Collector<'c, 'e, 'j> {
     places: Index<'c>,
     /// By step, the places of its authorised keys by all that these may be called.
     names: Vec<Index<'c>>,
-    /// How many keys a step has at most.
-    most: usize,
     at: &'c [String],
     judge: &'c mut Judge<'j>,
     collected: Collected<'e>,
@@ -251,7 +244,7 @@ impl<'e> Collector<'_, 'e, '_> {
     fn document(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
         match payload::kind(envelope) {
             Ok(Kind::Link) => self.link(document, envelope),
-            Ok(Kind::Layout) => self.sublayout(document, file, envelope),
+            Ok(Kind::Layout) => self.sublayout(document, file, envelope, None),
             Ok(Kind::Other(kind)) => {
                 self.warn(
                     Code::DocumentMalformed,
@@ -261,10 +254,8 @@ impl<'e> Collector<'_, 'e, '_> {
                 );
                 Ok(())
             }
-            Err(error) => {
-                self.unopened(document, &DocumentError::Envelope(error.into()));
-                Ok(())
-            }
+            // A layout, perhaps.
+            Err(error) => self.sublayout(document, file, envelope, Some(error)),
         }
     }
 
@@ -327,31 +318,30 @@ impl<'e> Collector<'_, 'e, '_> {
         Ok((Rc::new(link), message))
     }
 
-    fn sublayout(&mut self, document: &'e str, file: &str, envelope: &'e Envelope<'e>) -> Result<(), Spent> {
-        self.judge.budget.compare(self.most)?;
-        let binding = match bind(file, self.layout, &self.places) {
-            Ok(binding) => binding,
-            Err(Code::SignerUnauthorized) => {
-                self.warn(
-                    Code::SignerUnauthorized,
-                    None,
-                    document,
-                    format!("`{document}` does not count: its name binds this sublayout to a key that may not sign that step"),
-                );
+    /// A layout, or what is `unread` as far as it would say what it is: under a name that binds it to a signer who
+    /// validly signed it, it is a sublayout, which may not hold or not be judged.
+    fn sublayout(
+        &mut self,
+        document: &'e str,
+        file: &str,
+        envelope: &'e Envelope<'e>,
+        unread: Option<JsonError>,
+    ) -> Result<(), Spent> {
+        let bindings = match (self.bind(file)?, unread) {
+            (Ok(bindings), _) => bindings,
+            (Err(_), Some(error)) => {
+                self.unopened(document, &DocumentError::Envelope(error.into()));
                 return Ok(());
             }
-            Err(code) => {
-                self.warn(
-                    code,
-                    None,
-                    document,
-                    format!("`{document}` does not count: a sublayout's file is named `<step>.<keyid>.link` after a step of the layout and a key that may sign it"),
-                );
+            (Err(code), None) => {
+                let why = if code == Code::SignerUnauthorized {
+                    "its name binds this sublayout to a key that may not sign that step"
+                } else {
+                    "a sublayout's file is named `<step>.<keyid>.link` after a step of the layout and a key that may sign it"
+                };
+                self.warn(code, None, document, format!("`{document}` does not count: {why}"));
                 return Ok(());
             }
-        };
-        let Some(step) = self.layout.steps.get(binding.step) else {
-            return Ok(());
         };
         let mut reader = envelope.reader();
         let message = match reader.skip().and_then(|()| reader.finish()) {
@@ -363,22 +353,77 @@ impl<'e> Collector<'_, 'e, '_> {
                 return Ok(());
             }
         };
-        let names = self.names.get(binding.step);
-        let signers = signers(envelope, &message, step, names, Some(&binding.signers), self.judge)?;
-        self.report(&signers, step, binding.step, document, envelope);
-        if let Some(first) = signers.valid.first() {
-            let has_its_full_keyid =
-                |at: &&usize| step.authorised.get(**at).is_some_and(|key| key.label == binding.keyid);
-            let only = (binding.signers.len() == 1).then_some(first);
-            self.collected.sublayouts.push(BoundSublayout {
-                document,
-                envelope,
-                step: binding.step,
-                signer: signers.valid.iter().find(has_its_full_keyid).or(only).copied(),
-                folder: format!("{}.{}", step.name, first_eight(binding.keyid)),
-            });
+        let ambiguous = bindings.len() > 1;
+        for binding in bindings {
+            let Some(step) = self.layout.steps.get(binding.step) else {
+                continue;
+            };
+            let names = self.names.get(binding.step);
+            let signers = signers(envelope, &message, step, names, Some(&binding.signers), self.judge)?;
+            self.report(&signers, step, binding.step, document, envelope);
+            if let Some(first) = signers.valid.first() {
+                let has_its_full_keyid = |at: &&usize| binding.in_full.contains(at);
+                let only = (binding.signers.len() == 1).then_some(first);
+                let signer = signers.valid.iter().find(has_its_full_keyid).or(only);
+                self.collected.sublayouts.push(BoundSublayout {
+                    document,
+                    envelope,
+                    step: binding.step,
+                    signer: signer.filter(|_| !ambiguous).copied(),
+                    folder: format!("{}.{}", step.name, first_eight(binding.keyid)),
+                });
+            } else if let Some(error) = unread {
+                self.unopened(document, &DocumentError::Envelope(error.into()));
+            }
         }
         Ok(())
+    }
+
+    /// To which steps and signers a sublayout's file name binds it: to at least one, or why to none. More than one fit
+    /// where names of steps and labels of keys have dots of their own.
+    fn bind<'f>(&self, file: &'f str) -> Result<Result<Vec<Binding<'f>>, Code>, Spent> {
+        /// What looking for one step costs.
+        const LOOK: usize = 64;
+        let stem = file.strip_suffix(".link").unwrap_or_default();
+        let (mut bindings, mut otherwise) = (Vec::new(), Code::SublayoutUnbound);
+        for (dot, _) in stem.match_indices('.') {
+            self.judge.budget.compare(LOOK)?;
+            let (name, keyid) = stem.split_at(dot);
+            let keyid = keyid.get(1..).unwrap_or_default();
+            let Some(step) = self.places.get(name) else {
+                continue;
+            };
+            let names = self.names.get(step).map(Index::as_slice).unwrap_or_default();
+            self.judge.budget.compare(names.len())?;
+            let folded = keyid.to_ascii_lowercase();
+            let called = |so: &dyn Fn(&str) -> bool| {
+                let mut places: Vec<usize> = names
+                    .iter()
+                    .filter(|(name, _)| so(name))
+                    .map(|(_, place)| *place)
+                    .collect();
+                index::sort(&mut places);
+                places.dedup();
+                places
+            };
+            let in_full = called(&|name| name == folded);
+            let signers = called(&|name| name == folded || first_eight(name) == folded);
+            if !signers.is_empty() {
+                bindings.push(Binding {
+                    step,
+                    keyid,
+                    signers,
+                    in_full,
+                });
+            } else if matches!(keyid.len(), 8 | 64) {
+                otherwise = Code::SignerUnauthorized;
+            }
+        }
+        Ok(if bindings.is_empty() {
+            Err(otherwise)
+        } else {
+            Ok(bindings)
+        })
     }
 
     /// Tells what is wrong with the signatures of a document.
@@ -485,7 +530,9 @@ fn signers(
 /// The places of a step's authorised keys by all that these may be called.
 fn names(step: &Step) -> Index<'_> {
     let keys = step.authorised.iter().enumerate();
-    Index::some(keys.flat_map(|(place, key)| key.names.iter().map(move |name| (place, Some(name.as_str())))))
+    let names = keys.flat_map(|(place, key)| key.names.iter().map(move |name| (place, name)));
+    let labels = step.labels.iter().map(|(place, label)| (*place, label));
+    Index::some(names.chain(labels).map(|(place, name)| (place, Some(name.as_str()))))
 }
 
 /// To what a sublayout's file name binds it.
@@ -495,23 +542,8 @@ struct Binding<'f> {
     keyid: &'f str,
     /// The places of the keys that it fits, in the step's authorised keys; at least one.
     signers: Vec<usize>,
-}
-
-fn bind<'f>(file: &'f str, layout: &Layout, places: &Index<'_>) -> Result<Binding<'f>, Code> {
-    let (name, keyid) = file
-        .strip_suffix(".link")
-        .and_then(|stem| stem.rsplit_once('.'))
-        .ok_or(Code::SublayoutUnbound)?;
-    let step = places.get(name).ok_or(Code::SublayoutUnbound)?;
-    let keys = layout.steps.get(step).map(|step| step.authorised.as_slice());
-    let fits = |key: &AuthorisedKey| key.label == keyid || first_eight(&key.label) == keyid;
-    let each = keys.unwrap_or_default().iter().enumerate();
-    let signers: Vec<usize> = each.filter(|(_, key)| fits(key)).map(|(at, _)| at).collect();
-    match keyid.len() {
-        _ if !signers.is_empty() => Ok(Binding { step, keyid, signers }),
-        8 | 64 => Err(Code::SignerUnauthorized),
-        _ => Err(Code::SublayoutUnbound),
-    }
+    /// Those of them whose whole keyid it is.
+    in_full: Vec<usize>,
 }
 
 /// The first eight characters of a keyid, by which files and folders are named.

@@ -11,7 +11,7 @@
 mod object;
 mod string;
 
-use crate::limits;
+use crate::limits::{self, Limit};
 use crate::prelude::*;
 use crate::run::span_length;
 use object::Member;
@@ -69,6 +69,17 @@ pub enum JsonError {
         /// How many bytes are.
         offset: usize,
     },
+}
+
+impl JsonError {
+    /// The bound that was reached, if that is why: the text may be what was asked for.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Depth { .. } => Some(Limit::JsonDepth),
+            Self::Values { .. } => Some(Limit::JsonValues),
+            _ => None,
+        }
+    }
 }
 
 /// What kind of value comes next.

@@ -12,7 +12,7 @@ use crate::index::Index;
 use crate::instant::Instant;
 use crate::json::{JsonError, Reader};
 use crate::key::{KeyError, PublicKey};
-use crate::limits::{Budget, Spent};
+use crate::limits::{Budget, Limit, Spent};
 use crate::parameter::{ParameterError, Parameters};
 use crate::prelude::*;
 use crate::rule::{Rule, RuleError};
@@ -44,6 +44,9 @@ pub struct Step {
     pub threshold: u64,
     /// The keys that may sign, each material once, in the order of `pubkeys`.
     pub authorised: Vec<Rc<AuthorisedKey>>,
+    /// What else `pubkeys` call keys that are in `authorised` under another label: the key's place there, and its other
+    /// label in lower case.
+    pub labels: Vec<(usize, String)>,
     /// Names among `pubkeys` under which there is no usable key.
     pub unknown: Vec<String>,
     /// Rules for what goes in.
@@ -201,6 +204,18 @@ pub enum LayoutError {
     /// More steps or keys than a layout may have.
     #[error(transparent)]
     Spent(#[from] Spent),
+}
+
+impl LayoutError {
+    /// The bound that was reached, if that is why: it may be a layout nevertheless.
+    pub fn limit(&self) -> Option<Spent> {
+        match self {
+            Self::Spent(spent) => Some(*spent),
+            Self::Json(error) | Self::Envelope(EnvelopeError::Json(error)) => error.limit().map(Spent),
+            Self::Envelope(EnvelopeError::TooManySignatures) => Some(Spent(Limit::Signatures)),
+            _ => None,
+        }
+    }
 }
 
 /// How a layout is to be read.

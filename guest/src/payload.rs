@@ -1,7 +1,7 @@
 //! What an envelope holds, told apart by `_type`.
 
 use crate::envelope::Envelope;
-use crate::json::{JsonError, Reader};
+use crate::json::{self, JsonError, Reader};
 use crate::layout::{Layout, LayoutError, Reading};
 use crate::link::{Link, LinkError};
 use crate::prelude::*;
@@ -13,7 +13,7 @@ pub enum Kind {
     Link,
     /// `_type` is `layout`.
     Layout,
-    /// Anything else, as it stands; empty if there is no `_type`.
+    /// Anything else, as it stands; empty if there is no `_type`, or one that is no string.
     Other(String),
 }
 
@@ -31,7 +31,10 @@ pub fn kind(envelope: &Envelope<'_>) -> Result<Kind, JsonError> {
     }
     let sought = Reader::new(envelope.payload()).object(|reader, key| {
         if key == "_type" {
-            return Err(Stop::Found(reader.string()?.into_owned()));
+            return Err(Stop::Found(match reader.peek()? {
+                json::Kind::String => reader.string()?.into_owned(),
+                _ => String::new(),
+            }));
         }
         Ok(reader.skip()?)
     });

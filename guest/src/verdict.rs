@@ -332,7 +332,7 @@ codes! {
     TrustedKeyUnusable = "trusted-key-unusable",
     /// A bound of the verification was reached.
     LimitExceeded = "limit-exceeded",
-    /// No result of an inspection was supplied.
+    /// No result of an inspection was supplied, or only one that may be of another command.
     InspectionNotRun = "inspection-not-run",
     /// The supplied result of an inspection is no link of that inspection.
     InspectionMalformed = "inspection-malformed",
@@ -357,7 +357,7 @@ codes! {
     SublayoutRejected = "sublayout-rejected",
     /// One sublayout under the names of two steps.
     SublayoutReused = "sublayout-reused",
-    /// A sublayout whose file name fits two signers, one of whom signed it.
+    /// A sublayout whose file name fits two signers, or two steps, and which one of the signers signed.
     SublayoutAmbiguous = "sublayout-ambiguous",
     /// A DISALLOW rule matches an artifact.
     DisallowedArtifact = "disallowed-artifact",

@@ -155,6 +155,7 @@ impl<'r> Sources<'r> {
             requirements: None,
             steps: Vec::new(),
             valid_until: None,
+            ran: Vec::new(),
         }
     }
 
@@ -305,20 +306,7 @@ pub fn unread(error: &RequestError) -> Box<Undecided> {
 }
 
 fn layout_error(error: &LayoutError) -> Box<Undecided> {
-    let limit = match error {
-        LayoutError::Spent(spent) => Some(*spent),
-        LayoutError::Json(crate::json::JsonError::Depth { .. })
-        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Depth { .. })) => {
-            Some(Spent(Limit::JsonDepth))
-        }
-        LayoutError::Json(crate::json::JsonError::Values { .. })
-        | LayoutError::Envelope(EnvelopeError::Json(crate::json::JsonError::Values { .. })) => {
-            Some(Spent(Limit::JsonValues))
-        }
-        LayoutError::Envelope(EnvelopeError::TooManySignatures) => Some(Spent(Limit::Signatures)),
-        _ => None,
-    };
-    let finding = match limit {
+    let finding = match error.limit() {
         Some(spent) => Finding::spent(spent, &[]),
         None => Finding::new(Code::LayoutMalformed, &[], format!("the layout is malformed: {error}")),
     };

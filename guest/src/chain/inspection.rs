@@ -1,10 +1,13 @@
 //! A layout's inspections: whether their commands ran and did not fail, and the rules for what they found (specification
 //! 1.0, section 5).
 
+use sha2::{Digest as _, Sha256};
+
 use super::{Judgement, Standing, Verification, named};
 use crate::evidence::place;
 use crate::flow::Links;
 use crate::index::Index;
+use crate::key::hex;
 use crate::layout::{Inspection, Layout};
 use crate::limits::{self, Spent};
 use crate::link::{Link, ReturnValue};
@@ -67,6 +70,23 @@ impl<'e> Verification<'_, 'e> {
         judged
     }
 
+    /// Whether the result at a place may be that of a command: sublayouts that share a folder share its results.
+    fn is_of(&mut self, place: usize, run: &[String]) -> bool {
+        let mut digest = Sha256::new();
+        for word in run {
+            digest.update(word.len().to_le_bytes());
+            digest.update(word);
+        }
+        let digest = hex(&digest.finalize());
+        if self.ran.len() <= place {
+            self.ran.resize(place + 1, None);
+        }
+        match self.ran.get_mut(place) {
+            Some(ran) => *ran.get_or_insert_with(|| digest.clone()) == digest,
+            None => true,
+        }
+    }
+
     /// The link that an inspection gave, if it was supplied and its command did not fail.
     fn result(
         &mut self,
@@ -87,7 +107,21 @@ impl<'e> Verification<'_, 'e> {
                 ),
             )
         };
-        let link = match results.get(&standing.at, &inspection.name) {
+        let found = results.get(&standing.at, &inspection.name);
+        if let Some((place, _)) = found
+            && !self.is_of(place, &inspection.run)
+        {
+            judgement.open.push(Finding::new(
+                Code::InspectionNotRun,
+                &at,
+                format!(
+                    "the supplied result of inspection `{}` may be of another command: two sublayouts in one folder have an inspection of this name, and their `run` differ",
+                    inspection.name
+                ),
+            ));
+            return Ok(None);
+        }
+        let link = match found {
             None => {
                 judgement.open.push(Finding::new(
                     Code::InspectionNotRun,
@@ -96,8 +130,8 @@ impl<'e> Verification<'_, 'e> {
                 ));
                 return Ok(None);
             }
-            Some(Err(error)) => Err(malformed(error)),
-            Some(Ok(envelope)) => {
+            Some((_, Err(error))) => Err(malformed(error)),
+            Some((_, Ok(envelope))) => {
                 self.budget.read(envelope.payload().len())?;
                 match (payload::kind(envelope), payload::link(envelope)) {
                     (Err(error), _) => Err(malformed(&error)),

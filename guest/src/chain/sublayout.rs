@@ -4,13 +4,15 @@
 //! One that is bound to a step and validly signed always has a say: it counts, or fails its step, or leaves the verdict
 //! undecided. If it could be left out instead, whoever can only add evidence could take away what contradicts.
 
+use alloc::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 
 use super::{Judgement, Standing, Tally, Verification, expired};
 use crate::evidence::{BoundSublayout, Evidence, place};
 use crate::index::Index;
 use crate::key::hex;
-use crate::layout::{Layout, LayoutError, Reading, Step};
+use crate::layout::{Layout, Reading, Step};
 use crate::limits::{self, Limit, Spent};
 use crate::parameter::Parameters;
 use crate::payload;
@@ -39,7 +41,7 @@ impl<'e> Verification<'_, 'e> {
         };
         let Some(place_of_signer) = sublayout.signer else {
             let message = format!(
-                "the name of the sublayout `{document}` fits two keys that may sign the step: name it with the full keyid"
+                "the name of the sublayout `{document}` fits two keys, or two steps: name it with the full computed keyid of its signer"
             );
             contradict(judgement, Code::SublayoutAmbiguous, message);
             return Ok(());
@@ -140,19 +142,18 @@ impl<'e> Verification<'_, 'e> {
         };
         let layout = match payload::layout(sublayout.envelope, reading) {
             Ok((layout, _)) => layout,
-            Err(LayoutError::Spent(spent)) => {
-                judgement.unsure(spent, &standing.at);
-                return Ok((None, judgement));
-            }
             Err(error) => {
-                judgement.findings.push(
-                    Finding::new(
-                        Code::LayoutMalformed,
-                        &standing.at,
-                        format!("the sublayout `{}` is malformed: {error}", sublayout.document),
-                    )
-                    .document(sublayout.document),
-                );
+                match error.limit() {
+                    Some(spent) => judgement.unsure(spent, &standing.at),
+                    None => judgement.findings.push(
+                        Finding::new(
+                            Code::LayoutMalformed,
+                            &standing.at,
+                            format!("the sublayout `{}` is malformed: {error}", sublayout.document),
+                        )
+                        .document(sublayout.document),
+                    ),
+                }
                 return Ok((None, judgement));
             }
         };
@@ -175,9 +176,10 @@ impl<'e> Verification<'_, 'e> {
 pub(super) fn reused(sublayouts: &[BoundSublayout<'_>]) -> Vec<bool> {
     let payloads: Vec<String> = sublayouts
         .iter()
-        .map(|sublayout| crate::canonical::compact(sublayout.envelope.payload()).unwrap_or_default())
+        .map(|sublayout| sublayout.envelope.payload())
+        .map(|payload| crate::canonical::compact(payload).map_or(Cow::Borrowed(payload), Cow::Owned))
         // They are told apart by their digests: together they may be as long as the request.
-        .map(|payload| hex(&Sha256::digest(payload)))
+        .map(|payload| hex(&Sha256::digest(&*payload)))
         .collect();
     let step_of = |at: usize| sublayouts.get(at).map(|sublayout| sublayout.step);
     let mut reused = vec![false; sublayouts.len()];

@@ -91,14 +91,25 @@ pub(super) fn authorisable(
         .collect()
 }
 
+/// What a step's `pubkeys` call.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Its keys, each material once.
+    pub(super) authorised: Vec<Rc<AuthorisedKey>>,
+    /// What those are called beside their labels, by place.
+    pub(super) labels: Vec<(usize, String)>,
+    /// The names under which there is no usable key.
+    pub(super) unknown: Vec<String>,
+}
+
 /// The keys of a layout, to be found by what `pubkeys` may call them.
 pub(super) struct Keys<'k> {
     all: &'k [Rc<AuthorisedKey>],
     labels: Index<'k>,
     names: Index<'k>,
     materials: Index<'k>,
-    /// By which step each material was listed last, counted from 1.
-    listed: Vec<usize>,
+    /// By which step each material was listed last, counted from 1, and as which of its keys.
+    listed: Vec<(usize, usize)>,
     step: usize,
 }
 
@@ -110,31 +121,36 @@ impl<'k> Keys<'k> {
             labels: Index::new(keys.iter().map(|key| key.label.as_str())),
             names: Index::some(names.flat_map(|(at, key)| key.names.iter().map(move |name| (at, Some(name.as_str()))))),
             materials: Index::new(keys.iter().map(|key| key.fingerprint.as_str())),
-            listed: vec![0; keys.len()],
+            listed: vec![(0, 0); keys.len()],
             step: 0,
         }
     }
 
-    /// What a step's `pubkeys` call: its keys, each material once, and the names under which there is no usable key.
-    pub(super) fn of_step(&mut self, pubkeys: &[String]) -> (Vec<Rc<AuthorisedKey>>, Vec<String>) {
+    /// What a step's `pubkeys` call.
+    pub(super) fn of_step(&mut self, pubkeys: &[String]) -> Listed {
         self.step += 1;
-        let (mut authorised, mut unknown) = (Vec::new(), Vec::new());
+        let mut step = Listed::default();
         for label in pubkeys {
             let at = self.labels.get(label);
             let at = at.or_else(|| self.names.get(&label.to_ascii_lowercase()));
             let Some(key) = at.and_then(|at| self.all.get(at)) else {
-                unknown.push(shown(label));
+                step.unknown.push(shown(label));
                 continue;
             };
             // The first key that has the material stands for all that have it.
             let material = self.materials.get(&key.fingerprint).unwrap_or_default();
-            if let Some(listed) = self.listed.get_mut(material)
-                && core::mem::replace(listed, self.step) != self.step
-            {
-                authorised.push(Rc::clone(key));
+            match self.listed.get_mut(material) {
+                Some((listed, place)) if *listed == self.step => {
+                    step.labels.push((*place, label.to_ascii_lowercase()));
+                }
+                Some(listed) => {
+                    *listed = (self.step, step.authorised.len());
+                    step.authorised.push(Rc::clone(key));
+                }
+                None => {}
             }
         }
-        (authorised, unknown)
+        step
     }
 }
 

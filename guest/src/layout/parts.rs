@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use super::keys::{Keys, authorisable};
+use super::keys::{Keys, Listed, authorisable};
 use super::{Inspection, Layout, LayoutError, Notice, Reading, Step, is_step_name};
 use crate::index::Index;
 use crate::instant::Instant;
@@ -352,7 +352,11 @@ impl<'p> Parts<'p> {
 
 impl RawStep {
     fn resolve(self, keys: &mut Keys<'_>, notices: &mut Vec<Notice>) -> Step {
-        let (authorised, unknown) = keys.of_step(&self.pubkeys);
+        let Listed {
+            authorised,
+            labels,
+            unknown,
+        } = keys.of_step(&self.pubkeys);
         if self.threshold.is_none() && authorised.len() > 1 {
             notices.push(Notice::AbsentThreshold {
                 step: self.name.clone(),
@@ -363,6 +367,7 @@ impl RawStep {
             name: self.name,
             threshold: self.threshold.unwrap_or(1),
             authorised,
+            labels,
             unknown,
             materials: self.materials,
             products: self.products,

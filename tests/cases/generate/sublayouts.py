@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from corpus import Corpus, named, request, result
-from metadata import Key, digest, dsse, ed, file_name, files, inspection, layout, link, metablock, step, text
+from metadata import Key, changed, digest, dsse, ed, file_name, files, inspection, layout, link, metablock, step, text
 
 OWNER, ALICE, BOB, CAROL = ed("owner"), ed("alice"), ed("bob"), ed("carol")
 REST = ["DISALLOW", "*"]
@@ -242,6 +244,73 @@ def additions(c: Corpus) -> None:
     c.add("sublayout/copied-to-another-step-unsigned", "Rule 13: and one that its signer has not signed denies nothing.", delegated(unsigned, two), "accept", adversarial=1)
 
 
+def unreadable(c: Corpus) -> None:
+    """What a DSSE holds can be signed whatever it is: it has a say even where nobody can read what kind it is of."""
+    both, name = outer_layout([ALICE, BOB]), file_name("outer", ALICE)
+    whole, deep = text(inner_layout()), "[" * 101 + "]" * 101
+    before, after = (lambda member: "{" + member + "," + whole[1:]), (lambda member: whole[:-1] + "," + member + "}")
+    about = "Rule 13: a sublayout that is validly signed has a say, also where it is malformed before its `_type`"
+    for fault, payload in {
+        "key-twice-before-its-type": before('"A": {"x": 1, "x": 2}'),
+        "key-twice-after-its-type": after('"a": {"x": 1, "x": 2}'),
+        "lone-surrogate-before-its-type": before('"A": "\\ud800"'),
+        "no-json": "layout",
+    }.items():
+        documents = {name: dsse(payload, ALICE)}
+        c.add(f"sublayout/dsse-{fault}", about + ".", delegated(documents | GOOD_LINK, both), "reject", "sublayout-rejected", "layout-malformed")
+        c.add(f"sublayout/dsse-{fault}-unsigned", "Rule 11: what nobody signed denies nothing.", delegated({name: dsse(payload, CAROL.named(ALICE.keyid))} | GOOD_LINK, both), "accept", warnings=["signature-invalid"])
+    stray = {"stray.link": dsse(before('"A": {"x": 1, "x": 2}'), ALICE)}
+    c.add("sublayout/dsse-key-twice-before-its-type-under-a-free-name", "Rule 13: nor does what its name binds to nothing.", delegated(stray | GOOD_LINK, both), "accept", warnings=["document-malformed"])
+    about = "Rules 13 and 24: one that is nested too deeply to be read is undecided"
+    for where, payload in {"before": before(f'"A": {deep}'), "after": after(f'"zz": {deep}')}.items():
+        documents = {name: dsse(payload, ALICE)}
+        c.add(f"limit/sublayout-nested-too-deeply-{where}-its-type", about + ".", delegated(documents | GOOD_LINK, both), "undecided", "limit-exceeded", limit="json-depth")
+        c.add(f"sublayout/nested-too-deeply-{where}-its-type-unsigned", "Rule 11: what nobody signed denies nothing.", delegated({name: dsse(payload, CAROL.named(ALICE.keyid))} | GOOD_LINK, both), "accept", warnings=["signature-invalid"])
+    two = layout([step("outer", [ALICE, BOB]), step("other", [ALICE, BOB])], [ALICE, BOB])
+    links = GOOD_LINK | named(("other", BOB, metablock(link("other"), BOB)))
+    documents = {name: dsse(payload, ALICE), file_name("other", ALICE): dsse(payload.replace('"readme": ""', '"readme": "other"'), ALICE)}
+    c.add("limit/sublayouts-nested-too-deeply-of-two-steps", about + ", and no copy of another such one.", delegated(documents | links, two), "undecided", "limit-exceeded", limit="json-depth")
+    many = {name: dsse(after('"zz": [' + ",".join(['""'] * 10) + "]"), ALICE)}
+    c.add("sublayout/unknown-list", "Rule 2: an unknown field of a sublayout is a warning.", delegated(many | inner_documents(folder("outer", ALICE))), "accept", warnings=["unknown-layout-field"])
+    too_deep = metablock(changed(inner_layout(), zz=json.loads(deep)), ALICE)
+    c.add("sublayout/metablock-nested-too-deeply", "Rules 11 and 24: of a Metablock that is nested too deeply there is no canonical form to check: it is uncounted.", delegated({name: too_deep} | GOOD_LINK, both), "accept", warnings=["document-malformed"])
+
+
+def labels(c: Corpus) -> None:
+    """A sublayout's name may have any keyid of its signer."""
+    expired = inner_layout(expires="2025-11-24T16:00:00Z")
+    second = ALICE.named("second-label")
+    two = layout([step("outer", [ALICE, second, BOB])], [ALICE, second, BOB])
+    about = "Rules 8 and 13: a key is its material, and a sublayout may be named after each of its keyids"
+    places = {
+        "second-label": ("second-label", second, two),
+        "second-labels-first-eight": ("second-l", second, two),
+        "computed-keyid": (ALICE.keyid, ALICE, layout([step("outer", [second, BOB])], [second, BOB])),
+        "computed-keyids-first-eight": (ALICE.keyid[:8], second, layout([step("outer", [second, BOB])], [second, BOB])),
+        "older-keyid": (ALICE.old_formula(), second, layout([step("outer", [second, BOB])], [second, BOB])),
+        "upper-case": (ALICE.keyid[:8].upper(), ALICE, outer_layout([ALICE, BOB])),
+    }
+    dotted = ALICE.named("alice@example.com")
+    places["dotted-label"] = (dotted.keyid, dotted, layout([step("outer", [dotted, BOB])], [dotted, BOB]))
+    pointed = ALICE.named("a.b.c")
+    places["short-dotted-label"] = (pointed.keyid, pointed, layout([step("outer", [pointed, BOB]), step("a", BOB)], [pointed, BOB]))
+    for fault, (keyid, signer, value) in places.items():
+        more = {step_["name"]: metablock(link(step_["name"]), BOB) for step_ in value["steps"][1:]}
+        more = {f"{name_}.link": document for name_, document in more.items()} | GOOD_LINK
+        c.add(f"sublayout/named-after-the-{fault}", about + ".", delegated({f"outer.{keyid}.link": metablock(expired, signer)} | more, value), "reject", "sublayout-rejected", "layout-expired")
+        c.add(f"sublayout/good-named-after-the-{fault}", about + "; its folder has the first eight of that.", delegated({f"outer.{keyid}.link": metablock(inner_layout(), signer)} | inner_documents(f"outer.{keyid[:8]}") | {n: d for n, d in more.items() if n not in GOOD_LINK}, value), "accept")
+    link_ = metablock(link("outer", materials=files("src"), products=files("app")), second)
+    c.add("link/signed-under-the-second-label", "Rule 8: a signature may name its key by each label that the step lists.", delegated({"outer.link": link_}, two), "accept")
+    unlisted = layout([step("outer", [ALICE, BOB])], [ALICE, second, BOB])
+    c.add("sublayout/named-after-an-unlisted-label", "Rule 13: a name that the step does not list binds it to nobody.", delegated({"outer.second-label.link": metablock(expired, ALICE)} | GOOD_LINK, unlisted), "accept", warnings=["sublayout-unbound"])
+    short, long = ALICE.named("b.key"), BOB.named("key")
+    value = layout([step("outer", [short, CAROL]), step("outer.b", [long, CAROL])], [short, long, CAROL])
+    links = {f"{at}.link": metablock(link(at), CAROL) for at in ("outer", "outer.b")}
+    for signer, key in {"short": short, "long": long}.items():
+        c.add(f"sublayout/name-fits-two-steps-{signer}", "Rule 13: a name that fits two steps and signers fails that whose signer signed it.", delegated({"outer.b.key.link": metablock(inner_layout(), key)} | links, value), "reject", "sublayout-ambiguous")
+    c.add("sublayout/name-fits-two-steps-signed-by-neither", "Rule 13: signed by neither, it is uncounted.", delegated({"outer.b.key.link": metablock(inner_layout(), ALICE.named("else"))} | links, layout([step("outer", [long, CAROL]), step("outer.b", [long, CAROL])], [long, CAROL])), "accept", warnings=["signer-unauthorized"])
+
+
 def commands(c: Corpus) -> None:
     """What ran is what every link of the last step says, whatever their files are called."""
     under = folder("outer", ALICE)
@@ -297,6 +366,14 @@ def inside(c: Corpus) -> None:
     c.add("sublayout/inspection-planted-in-its-folder", about + "; it is never taken from among the evidence.", delegated(documents | {f"{at[0]}/look.link": metablock(link("look", materials=files("app")), CAROL)}), "undecided", "inspection-not-run", adversarial=[29, 46])
     c.add("sublayout/inspection-failed", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("app"), byproducts={"return-value": 2})), at)]), "reject", "sublayout-rejected", "inspection-failed", adversarial=29)
     c.add("sublayout/inspection-saw-another-file", about + ".", delegated(documents, inspections=[result("look", text(link("look", materials=files("evil"))), at)]), "reject", "sublayout-rejected", "disallowed-artifact", adversarial=29)
+    for other in ("ls", "rm"):
+        second = inner_layout(readme=other, inspect=[changed(looking["inspect"][0], run=[other, "-rf", "/"])])
+        pair = documents | {f"outer.{ALICE.keyid}.link": metablock(second, ALICE)}
+        about, supplied = "Rules 13 and 21: two sublayouts of a signer share a folder, and a result there", [result("look", good, at)]
+        if other == "rm":
+            c.add("sublayout/inspection-of-one-command-in-two", about + " is of one command.", delegated(pair, inspections=supplied), "accept")
+        else:
+            c.add("sublayout/inspection-of-two-commands", about + " is of one command: of two, nobody knows of which.", delegated(pair, inspections=supplied), "undecided", "inspection-not-run")
     unsupported = inner_layout()
     unsupported["steps"][0]["cert_constraints"] = [{"common_name": "*"}]
     c.add("sublayout/unsupported-constraint", "Rules 2 and 13: a constraint that cannot be checked, in a sublayout that is needed, is undecided.", delegated(by(ALICE, unsupported)), "undecided", "layout-unsupported", adversarial=48)
@@ -318,6 +395,8 @@ def add(c: Corpus) -> None:
     refusals(c)
     binding(c)
     additions(c)
+    unreadable(c)
+    labels(c)
     commands(c)
     nesting(c)
     inside(c)
