@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from gate import LISTENS, Gate, wait_for
-from supply import PATIENCE, Image, Supply, binary
+from supply import PATIENCE, Image, Supply, binary, linkgate, step
 from test_admission import pod_spec, review
 
 
@@ -100,6 +100,13 @@ def test_a_line_of_text_cannot_be_forged(web: Supply, serve: Callable[..., Gate]
     assert "[2J" not in "".join(gate.stderr).replace("\\u{1b}[2J", "").replace("\\x1b[2J", "")
 
 
+def assert_harmless(lines: list[str]) -> None:
+    for line in lines:
+        assert line.isprintable(), ascii(line)
+        assert not line.lstrip().startswith("::") and "##" not in line, ascii(line)
+        assert not set("\ufe0f\U000e0041\u200b") & set(line)
+
+
 # It turns the direction of writing, breaks lines, is seen by nobody, moves a cursor, and gives orders to a CI system.
 HOSTILE = "::error::x\u202ex\u2028x\u200b\ufeff\U000e0041\x9b2Jx\x1b[2J\r\n##[error]x"
 
@@ -139,10 +146,48 @@ def test_what_others_say_does_nothing(web: Supply, serve: Callable[..., Gate], f
         said += page.splitlines()
     assert gate.stop() == 0
     assert any("u202e" in line or "u{202e}" in line for line in gate.stderr)
-    for line in [line.removesuffix("\n") for line in gate.stderr] + said:
-        assert line.isprintable(), ascii(line)
-        assert not line.lstrip().startswith("::") and "##" not in line, ascii(line)
-        assert not set("\ufe0f\U000e0041\u200b") & set(line)
+    assert_harmless([line.removesuffix("\n") for line in gate.stderr] + said)
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_stands_in_policies_does_nothing(web: Supply, serve: Callable[..., Gate], form: str) -> None:
+    """Whoever writes a policy's name or a folder's, a step's or an image's gives no orders to who reads the log."""
+    hostile = HOSTILE + "\x1b]0;x\x07"
+    step_name = "##[error]\u202ebuild"
+    keyid = web.keys.keyid("builder")
+    web.layout(steps=[step(step_name, [keyid], [], [["CREATE", hostile], ["DISALLOW", "*"]])])
+    web.policy(hostile, file="web.yaml")
+    web.policy("warns", mode="warn", evidence=[{"directory": f"{web.evidence}/{hostile}/{{IMAGE_DIGEST_HEX}}"}])
+    image = web.image()
+    gate = serve(web, "--log-format", form, "--page")
+    asked = review("Pod", "CREATE", pod_spec(image), namespace="prod")
+    answers = [gate.post("/validate", asked).json()["response"] for _ in range(2)]
+    decision = gate.verify(image)
+    said = [decision["message"], *decision["warnings"], *(policy["message"] for policy in decision["policies"])]
+    for answer in answers:
+        assert answer["allowed"] is False and answer["warnings"]
+        said += [answer["status"]["message"], *answer["warnings"], *answer.get("auditAnnotations", {}).values()]
+    assert sum("\\u{202e}" in message for message in said) >= 6
+    for page in (gate.get("/"), gate.get("/decisions/1"), gate.get("/metrics")):
+        said += page.text.split("\n")
+    # A change that cannot be meant is told in the log, with the names that it has.
+    web.policy(hostile, file="again.yaml", layout=f"{hostile}.layout")
+    wait_for(lambda: gate.metrics().get("linkgate_policies_broken"))
+    said += [*gate.get("/").text.split("\n"), gate.get("/readyz").json()["reload"]]
+    assert gate.stop() == 0
+    assert any("again.yaml" in line for line in gate.stderr)
+    listed = subprocess.run(
+        [str(binary()), "serve", "--policies", str(web.policies), "--check", str(image)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    said += [*listed.stdout.split("\n"), *listed.stderr.split("\n")]
+    (web.policies / "again.yaml").unlink()
+    listed = linkgate("serve", "--policies", web.policies, "--check", image, cwd=web.folder, code=1)
+    said += [*listed.stdout.split("\n"), *listed.stderr.split("\n")]
+    assert_harmless([line.removesuffix("\n") for line in gate.stderr] + said)
 
 
 @pytest.mark.parametrize("level", ["trace", "debug", "info"])

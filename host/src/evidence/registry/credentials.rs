@@ -179,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         fs::write(&file, config).unwrap();
-        match read(&file, &image.parse().unwrap(), Duration::from_secs(60)) {
+        match read(&file, &image.parse().unwrap(), Duration::from_mins(1)) {
             Ok(secret) => Ok(secret.map(|secret| match secret {
                 Secret::Password(name, password) => format!("{name}:{password}"),
                 Secret::Identity(token) => token,

@@ -38,10 +38,10 @@ pub(super) fn ask(name: &str, server: &str, patience: Duration) -> Result<Option
     if !status.success() {
         // As docker has it, this is how helpers say that they have nothing.
         let is_absence = String::from_utf8_lossy(&said).contains("credentials not found");
-        return match is_absence {
-            true => Ok(None),
-            false => Err(format!("`{helper}` failed; `echo {server} | {helper} get` says why")),
-        };
+        if is_absence {
+            return Ok(None);
+        }
+        return Err(format!("`{helper}` failed; `echo {server} | {helper} get` says why"));
     }
     let Said { username, secret } = serde_json::from_slice(&said)
         .map_err(|_| format!("`{helper}` printed something else than a `Username` and a `Secret` in JSON"))?;

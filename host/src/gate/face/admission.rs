@@ -230,7 +230,7 @@ fn annotations(decisions: &[Decision]) -> BTreeMap<String, String> {
         .map(|decision| format!("{} {} ({})", decision.subject, decision.outcome.name(), decision.reason))
         .collect();
     if !decided.is_empty() {
-        annotations.insert("decision".to_owned(), decided.join("; "));
+        annotations.insert("decision".to_owned(), harmless(&decided.join("; ")));
     }
     let answers: Vec<String> = decisions
         .iter()
@@ -242,7 +242,7 @@ fn annotations(decisions: &[Decision]) -> BTreeMap<String, String> {
         })
         .collect();
     if !answers.is_empty() {
-        annotations.insert("verdict".to_owned(), answers.join("; "));
+        annotations.insert("verdict".to_owned(), harmless(&answers.join("; ")));
     }
     annotations
 }

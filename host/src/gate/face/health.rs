@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{json as answer, problem};
 use crate::gate::Gate;
+use crate::terminal::harmless;
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -30,11 +31,11 @@ pub(super) async fn ready(State(gate): State<Arc<Gate>>) -> Response {
         "ready": restart.is_none(),
         "policies": names,
         "fingerprint": policies.fingerprint.to_string(),
-        "reload": gate.broken().map_or_else(|| "ok".to_owned(), |why| format!("broken, the policies from before are in force, for these files: {why}")),
+        "reload": gate.broken().map_or_else(|| "ok".to_owned(), |why| harmless(&format!("broken, the policies from before are in force, for these files: {why}"))),
         "component": gate.component,
     });
     if let (Some(why), Some(detail)) = (restart, detail.as_object_mut()) {
-        detail.insert("restart".to_owned(), why.into());
+        detail.insert("restart".to_owned(), harmless(&why).into());
     }
     answer(status, &detail)
 }
