@@ -178,6 +178,19 @@ def test_a_token_server_leads_nowhere(workspace: Workspace, make_stub, tmp_path:
     assert [seen[2] for seen in server.seen] == [ALICE] and other.seen == []
 
 
+def test_tokens_are_bounded(workspace: Workspace, make_stub) -> None:
+    """They are kept, and go along with each request."""
+    for length, is_taken in [(60_000, True), ((64 << 10) + 1, False)]:
+        server = make_stub({"*": (200, {}, json.dumps({"token": "t" * length}).encode())})
+        stub = make_stub(attached() | {"/v2/": tokens(f"http://{server.host}/token")})
+        if is_taken:
+            workspace.linkgate("fetch", *plain(stub.host))
+        else:
+            said = refused(workspace, *plain(stub.host))
+            assert f"`{server.host}` sent a token that is larger than 65536 bytes" in said
+            assert all(seen[1] == "/v2/" for seen in stub.seen)
+
+
 def test_others_learn_no_credentials(workspace: Workspace, make_stub, tmp_path: Path) -> None:
     """Not by a redirection, nor by asking for them, nor by leading back."""
     there = attached()

@@ -53,8 +53,25 @@ struct Token {
     access_token: Option<String>,
 }
 
-/// Bytes of an answer that holds a token, or nothing of interest. Tokens travel in headers, which are smaller.
+/// Bytes of an answer that holds a token, or nothing of interest.
 const TOKEN_BYTES: usize = 1 << 20;
+
+/// Bytes of a token. It travels in a header, and servers take no larger ones.
+const TOKEN: usize = 64 << 10;
+
+/// What an entry that is kept takes beside its texts.
+const ENTRY: usize = 256;
+
+/// How many bytes an authorization takes where it is kept.
+pub(super) fn weight(access: &Access, authorization: &Authorization) -> u32 {
+    let texts = match authorization {
+        Authorization::Anonymous => 0,
+        Authorization::Basic(name, password) => name.len() + password.len(),
+        Authorization::Bearer(token) => token.len(),
+    };
+    let bytes = ENTRY + access.registry.len() + access.repository.len() + texts;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
 
 impl Access {
     fn new(image: &Image, operation: Operation) -> Self {
@@ -141,7 +158,17 @@ impl Registry {
         let token: Option<Token> = serde_json::from_slice(&reply.body).ok();
         let token = token.and_then(|token| token.token.or(token.access_token));
         let host = host.to_owned();
-        token.map(Authorization::Bearer).ok_or(Fault::Token { host })
+        match token {
+            None => Err(Fault::Token { host }),
+            Some(mut token) if token.len() <= TOKEN => {
+                token.shrink_to_fit();
+                Ok(Authorization::Bearer(token))
+            }
+            Some(_) => {
+                let (what, most) = ("a token".to_owned(), TOKEN);
+                Err(Fault::TooLarge { host, what, most })
+            }
+        }
     }
 }
 

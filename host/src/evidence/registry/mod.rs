@@ -98,8 +98,8 @@ struct Clients {
 /// Specification").
 const AUTHORIZATION_LIFETIME: Duration = Duration::from_secs(50);
 
-/// Repositories whose tokens are kept.
-const AUTHORIZATIONS: u64 = 10_000;
+/// Bytes of tokens, and of the names of what they are for, that are kept.
+const AUTHORIZATIONS: u64 = 16 << 20;
 
 /// The host that answers for `docker.io`.
 const DOCKER_HUB: &str = "index.docker.io";
@@ -131,6 +131,7 @@ impl Registry {
             credentials: Credentials::new(options)?,
             authorizations: Cache::builder()
                 .max_capacity(AUTHORIZATIONS)
+                .weigher(authorization::weight)
                 .time_to_live(AUTHORIZATION_LIFETIME)
                 .build(),
         })

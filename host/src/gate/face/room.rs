@@ -1,13 +1,15 @@
 //! Room for the bodies of requests and answers: what all of them together may take, whoever sends and reads them.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
+use tokio::task::AbortHandle;
 
 use crate::memory::{Lease, Memory, NoRoom};
 
@@ -19,6 +21,10 @@ const GATHERED: u64 = 2;
 const VALUE: u64 = 80;
 /// Answers that are not counted: those to probes, and refusals.
 const UNCOUNTED: u64 = 1 << 10;
+/// How long an answer is kept for whoever asked to read it.
+const SENDING: Duration = Duration::from_secs(30);
+/// How much of an answer is given to a connection at once. That much stays with it, however long it takes to be read.
+const PART: usize = 32 << 10;
 
 /// Room for bodies: three quarters of the memory for what others send for those of requests, and a quarter for answers, that are
 /// not read yet.
@@ -26,6 +32,7 @@ const UNCOUNTED: u64 = 1 << 10;
 pub struct Room {
     requests: Memory,
     answers: Memory,
+    sending: Duration,
 }
 
 /// What a request takes up until it is answered.
@@ -95,6 +102,7 @@ impl Room {
         Self {
             requests: memory.part(memory.bound() - quarter),
             answers: memory.part(quarter),
+            sending: SENDING,
         }
     }
 
@@ -110,7 +118,7 @@ impl Room {
         Ok((Body::new(metered), taken))
     }
 
-    /// An answer that takes room until it was sent. Whoever does not read what it asked for keeps it there.
+    /// An answer that takes room until it was sent. Of one that is not read in time, the rest is dropped.
     pub(super) async fn answered(&self, response: Response) -> Result<Response, NoRoom> {
         let (head, body) = response.into_parts();
         let Some(length) = body.size_hint().exact().filter(|length| *length > UNCOUNTED) else {
@@ -119,7 +127,69 @@ impl Room {
         let lease = self.answers.take(length)?;
         // It is one piece, and is here.
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-        Ok(Response::from_parts(head, Body::from(lease.hold(bytes))))
+        let body = Sending::new(lease.hold(bytes), self.sending);
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+}
+
+/// An answer that is given away in parts, until its time is over.
+struct Sending {
+    left: Arc<Mutex<Option<Bytes>>>,
+    timer: AbortHandle,
+}
+
+impl Sending {
+    fn new(bytes: Bytes, lasts: Duration) -> Self {
+        let left = Arc::new(Mutex::new(Some(bytes)));
+        let dropped = Arc::clone(&left);
+        // Nobody asks a body for more while nothing of it is read: its time ends all the same.
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(lasts).await;
+            drop(dropped.lock().unwrap_or_else(PoisonError::into_inner).take());
+        });
+        Self {
+            left,
+            timer: timer.abort_handle(),
+        }
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.timer.abort();
+    }
+}
+
+impl HttpBody for Sending {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut left = self.left();
+        let Some(bytes) = left.as_mut() else {
+            return Poll::Ready(Some(Err("the answer was not read in time".into())));
+        };
+        if bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        // A copy, so that it holds nothing of the rest.
+        let part = bytes.split_to(PART.min(bytes.len()));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(&part)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left().as_ref().is_some_and(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.left();
+        // Of what was dropped nothing is left to be sent, which is not to be taken for an answer that has nothing.
+        left.as_ref()
+            .map_or_else(SizeHint::default, |bytes| SizeHint::with_exact(bytes.len() as u64))
     }
 }
 
@@ -173,6 +243,8 @@ impl HttpBody for Metered {
 mod tests {
     use axum::body::to_bytes;
     use futures_util::stream;
+
+    use http_body_util::BodyExt as _;
 
     use super::*;
 
@@ -238,7 +310,7 @@ mod tests {
         let large = answer(1 << 20).await.unwrap();
         assert_eq!(memory.used(), MIB);
         let sent = to_bytes(large.into_body(), usize::MAX).await.unwrap();
-        assert_eq!((sent.len(), memory.used()), (1 << 20, MIB));
+        assert_eq!((sent.len(), memory.used()), (1 << 20, 0));
         drop((sent, small));
         assert_eq!(memory.used(), 0);
         let mut held = Vec::new();
@@ -246,5 +318,27 @@ mod tests {
             held.push(large);
         }
         assert_eq!(memory.used(), 14 * MIB);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_read_in_time_is_dropped() {
+        let memory = Memory::new(64 * MIB);
+        let room = Room {
+            sending: Duration::from_millis(5),
+            ..Room::new(&memory)
+        };
+        let response = room
+            .answered(Response::new(Body::from(vec![0; 1 << 20])))
+            .await
+            .unwrap();
+        let mut body = response.into_body();
+        assert_eq!(body.size_hint().exact(), Some(MIB));
+        let part = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(part.len(), PART);
+        while memory.used() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(!body.is_end_stream());
+        assert!(body.frame().await.unwrap().is_err());
     }
 }
