@@ -384,11 +384,11 @@ impl<'e> Collector<'_, 'e, '_> {
     fn bind<'f>(&self, file: &'f str) -> Result<Result<Vec<Binding<'f>>, Code>, Spent> {
         /// What looking for one step costs.
         const LOOK: usize = 64;
-        let stem = file.strip_suffix(".link").unwrap_or_default();
+        let both = file.strip_suffix(".link").unwrap_or_default();
         let (mut bindings, mut otherwise) = (Vec::new(), Code::SublayoutUnbound);
-        for (dot, _) in stem.match_indices('.') {
+        for (dot, _) in both.match_indices('.') {
             self.judge.budget.compare(LOOK)?;
-            let (name, keyid) = stem.split_at(dot);
+            let (name, keyid) = both.split_at(dot);
             let keyid = keyid.get(1..).unwrap_or_default();
             let Some(step) = self.places.get(name) else {
                 continue;
