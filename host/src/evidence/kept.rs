@@ -22,7 +22,7 @@ struct Listed<K, V> {
 }
 
 struct Value<V> {
-    value: V,
+    itself: V,
     bytes: u64,
     until: Option<Instant>,
     place: u64,
@@ -60,7 +60,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Kept<K, V> {
         found.place = *next;
         order.insert(*next, key.clone());
         *next += 1;
-        Some(found.value.clone())
+        Some(found.itself.clone())
     }
 
     /// Keeps a value of so many bytes for so long, or for as long as there is room.
@@ -76,7 +76,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Kept<K, V> {
         listed.bytes += bytes;
         listed.order.insert(place, key.clone());
         let value = Value {
-            value,
+            itself: value,
             bytes,
             until,
             place,
@@ -111,7 +111,7 @@ impl<K: Eq + Hash, V> Listed<K, V> {
         let removed = self.values.remove(key)?;
         self.order.remove(&removed.place);
         self.bytes -= removed.bytes;
-        Some(removed.value)
+        Some(removed.itself)
     }
 
     fn remove_oldest(&mut self) -> Option<V> {

@@ -71,11 +71,8 @@ struct Hand {
 impl Hand {
     /// Drops the oldest of what there is more of.
     fn give_way(&self) -> bool {
-        if self.listings.bytes() > self.blobs.bytes() {
-            self.listings.drop_oldest() || self.blobs.drop_oldest()
-        } else {
-            self.blobs.drop_oldest() || self.listings.drop_oldest()
-        }
+        let are_listings_more = self.listings.bytes() > self.blobs.bytes();
+        are_listings_more && self.listings.drop_oldest() || self.blobs.drop_oldest() || self.listings.drop_oldest()
     }
 }
 

@@ -138,7 +138,11 @@ mod tests {
         let (ends, ended) = std::sync::mpsc::channel::<()>();
         let spawn = |work: Box<dyn Fn() + Send + Sync>| {
             let queue = Arc::clone(&queue);
-            tokio::spawn(async move { queue.run(0, move |_| done(work())).await })
+            let work = move |_| {
+                work();
+                done(())
+            };
+            tokio::spawn(async move { queue.run(0, work).await })
         };
         let ended = Mutex::new(ended);
         let first = spawn(Box::new(move || ended.lock().unwrap().recv().unwrap()));
