@@ -1,5 +1,7 @@
 //! The summary link says what the evidence says, whatever its files are called.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verify;
 use serde_json::Value;

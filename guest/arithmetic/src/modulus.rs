@@ -61,7 +61,9 @@ impl Modulus {
             }
         }
         let mut one = vec![0; self.digits.len()];
-        one.first_mut().map(|lowest| *lowest = 1);
+        if let Some(lowest) = one.first_mut() {
+            *lowest = 1;
+        }
         let power = self.product(&power, &one);
         let bytes = power.iter().rev().flat_map(|digit| digit.to_be_bytes());
         Some(bytes.skip(self.digits.len() * 4 - self.bits().div_ceil(8)).collect())
