@@ -10,10 +10,10 @@ use std::{env, fs};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// No names, and every index in as few bytes as it needs: the linker leaves room for relocation otherwise. The memory has
-/// a maximum, what the largest request takes, for engines that cannot bound it themselves. Functions that cost more than 25
+/// a maximum, what the largest request takes, for engines that cannot bound it themselves. Functions that cost more than 15
 /// instructions are not copied to where they are called: above that a module grows and does not become faster.
 const FLAGS: [&str; 6] = [
-    "-Cllvm-args=-inline-threshold=25",
+    "-Cllvm-args=-inline-threshold=15",
     "-Clink-arg=--strip-all",
     "-Clink-arg=--compress-relocations",
     "-Clink-arg=-O2",

@@ -300,7 +300,7 @@ def test_a_large_body_takes_no_more_than_some_times_its_size(
     if filling == "names":
         content = b"{" + b"".join(piece % number for number in range(500_000)) + b'"":0}'
     else:
-        content = b"[" + piece * ((7 << 20) // len(piece)) + b"0]"
+        content = b"[" + piece * min((7 << 20) // len(piece), 900_000) + b"0]"
     body = json.dumps(review("Pod", "CREATE", pod_spec(image) | {"filling": 0})).encode()
     body = body.replace(b'"filling": 0', b'"filling": ' + content)
     before = gate.rss("VmHWM")
@@ -309,6 +309,15 @@ def test_a_large_body_takes_no_more_than_some_times_its_size(
         assert response.status_code == 200 and response.json()["response"]["allowed"] is True
     grown = gate.rss("VmHWM") - before
     assert grown < 64 << 20, f"{grown >> 20} MiB"
+
+
+def test_a_body_of_too_many_values_is_refused(web: Supply, serve: Callable[..., Gate]) -> None:
+    """No object of a cluster has as many: etcd takes 1.5 MiB."""
+    gate = serve(web)
+    body = json.dumps(review("Pod", "CREATE", pod_spec(web.image()) | {"filling": 0})).encode()
+    body = body.replace(b'"filling": 0', b'"filling": [' + b'"",' * 2_000_000 + b"0]")
+    response = gate.post("/validate", body)
+    assert response.status_code == 400 and "more than 2000000 values" in response.text
 
 
 # Memory. Sizes, not times: what a process ever had in memory is a bound that it keeps, however slow the machine is.
