@@ -4,8 +4,9 @@
 //! process began (`nohup`, a background job) stays ignored. SIGKILL can be answered by nobody.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{fs, io, thread};
+use std::{fs, thread};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,17 +16,24 @@ pub type Undo = Box<dyn FnOnce() + Send>;
 
 static STATE: Mutex<State> = Mutex::new(State {
     is_watching: false,
-    others: 0,
+    others: BTreeMap::new(),
     next: 0,
     undo: BTreeMap::new(),
 });
 
 struct State {
     is_watching: bool,
-    /// How many parts of the process answer the signals themselves.
-    others: usize,
+    /// The parts of the process that answer the signals themselves.
+    others: BTreeMap<u64, Sender<i32>>,
     next: u64,
     undo: BTreeMap<u64, Undo>,
+}
+
+impl State {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
 }
 
 /// Something that is undone when a signal ends the process, for as long as this lives.
@@ -36,15 +44,14 @@ pub struct Guard(u64);
 /// Signals are somebody else's to answer for as long as this lives.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
-pub struct Others(());
+pub struct Others(u64);
 
 /// Makes something, and says how it is undone. No signal comes between the two.
 pub fn undone<T, E>(make: impl FnOnce() -> Result<(T, Undo), E>) -> Result<(T, Guard), E> {
-    watch();
     let mut state = lock();
+    watch(&mut state);
     let (value, undo) = make()?;
-    let number = state.next;
-    state.next += 1;
+    let number = state.number();
     state.undo.insert(number, undo);
     Ok((value, Guard(number)))
 }
@@ -52,43 +59,55 @@ pub fn undone<T, E>(make: impl FnOnce() -> Result<(T, Undo), E>) -> Result<(T, G
 /// Does work that is done as a whole: a signal that comes meanwhile waits for its end. The work is short, and makes no
 /// [`Guard`].
 pub fn whole<T>(work: impl FnOnce() -> T) -> T {
-    watch();
-    let _state = lock();
+    let mut state = lock();
+    watch(&mut state);
     work()
 }
 
-/// Leaves the signals to whoever calls this: nothing is undone, and the process goes on.
+/// Leaves the signals to whoever calls this and waits for them in another way: nothing is undone, and the process goes on.
 pub fn left_to_others() -> Others {
-    lock().others += 1;
-    Others(())
+    leave(&mut lock()).0
 }
 
-/// Waits for the signals from now on. What else waits for them need not end the process then.
-pub fn watch() {
+/// Gives the signals to whoever calls this: nothing is undone, and the process goes on. Each signal ends the process before, is
+/// received until the first of the two is dropped, or ends the process after that: none is lost in between.
+pub fn received() -> (Others, Receiver<i32>) {
     let mut state = lock();
+    watch(&mut state);
+    leave(&mut state)
+}
+
+fn leave(state: &mut State) -> (Others, Receiver<i32>) {
+    let (sender, received) = mpsc::channel();
+    let number = state.number();
+    state.others.insert(number, sender);
+    (Others(number), received)
+}
+
+/// Waits for the signals from now on. Where they cannot be waited for, the system ends the process at once, as it always does.
+fn watch(state: &mut State) {
     if state.is_watching {
         return;
     }
-    // Where they cannot be waited for, the system ends the process at once, as it always does.
-    let Ok(mut signals) = signals() else {
+    let ignored = ignored();
+    let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter();
+    let Ok(mut signals) = Signals::new(wanted.filter(|signal| !ignored.contains(signal))) else {
         return;
     };
     let waiting = thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             let state = lock();
-            if state.others == 0 {
+            if state.others.is_empty() {
                 end_with(state, signal);
+            } else {
+                for other in state.others.values() {
+                    // Whoever does not receive it waits for it in another way.
+                    let _ = other.send(signal);
+                }
             }
         }
     });
     state.is_watching = waiting.is_ok();
-}
-
-/// The signals that end the process, to be waited for.
-pub fn signals() -> io::Result<Signals> {
-    let ignored = ignored();
-    let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter();
-    Signals::new(wanted.filter(|signal| !ignored.contains(signal)))
 }
 
 /// Under the lock, so that nothing is made meanwhile that would stay.
@@ -116,7 +135,7 @@ impl Drop for Guard {
 
 impl Drop for Others {
     fn drop(&mut self) {
-        lock().others -= 1;
+        lock().others.remove(&self.0);
     }
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::{interrupt, secret};
+use crate::interrupt::{self, Others};
+use crate::secret;
 
 /// Bytes of each stream that a link keeps: logs of real builds are below it, and two of them fit a document's limit.
 pub const STREAM_BYTES: usize = 16 << 20;
@@ -164,9 +165,11 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
             Some(reader)
         }
     };
-    if options.timeout.is_some() {
+    // Before the command begins: a signal that comes until it has begun is passed on to it, too.
+    let limited = options.timeout.map(|limit| {
         command.process_group(0);
-    }
+        (limit, interrupt::received())
+    });
     let mut child = command.spawn().map_err(start)?;
     // It holds the writing end of the pipe.
     drop(command);
@@ -183,14 +186,16 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
         program: program.clone(),
         cause,
     };
-    let (status, interrupted) = match options.timeout {
+    let (status, interrupted) = match limited {
         None => (child.wait().map_err(lost)?, false),
-        Some(limit) => wait_at_most(&mut child, limit)
-            .map_err(lost)?
-            .ok_or_else(|| CommandError::Timeout {
-                program: program.clone(),
-                limit,
-            })?,
+        Some((limit, signals)) => {
+            wait_at_most(&mut child, limit, signals)
+                .map_err(lost)?
+                .ok_or_else(|| CommandError::Timeout {
+                    program: program.clone(),
+                    limit,
+                })?
+        }
     };
     Ok(Outcome {
         status,
@@ -203,18 +208,17 @@ pub fn run(words: &[String], options: Options<'_>) -> Result<Outcome, CommandErr
 
 /// Waits for the leader of a process group, and says whether a signal was passed on to it; none if the time was up and the
 /// group was killed.
-fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<(ExitStatus, bool)>> {
+fn wait_at_most(
+    child: &mut Child,
+    limit: Duration,
+    (passed_on, signals): (Others, Receiver<i32>),
+) -> io::Result<Option<(ExitStatus, bool)>> {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // After the command a signal ends this process, as before it.
-    interrupt::watch();
-    let _passed_on = interrupt::left_to_others();
-    let mut signals = interrupt::signals()?;
-    let handle = signals.handle();
     let (late, interrupted) = (AtomicBool::new(false), AtomicBool::new(false));
     let (ended, end) = mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(|| {
-            for signal in signals.forever() {
+            for signal in signals {
                 interrupted.store(true, Ordering::SeqCst);
                 pass_on(group, Signal::from_named_raw(signal));
             }
@@ -228,7 +232,8 @@ fn wait_at_most(child: &mut Child, limit: Duration) -> io::Result<Option<(ExitSt
         });
         let status = child.wait();
         drop(ended);
-        handle.close();
+        // From here on a signal ends this process, as before the command. What came before is still received.
+        drop(passed_on);
         status
     })
     .map(|status| (!late.load(Ordering::SeqCst)).then(|| (status, interrupted.load(Ordering::SeqCst))))
