@@ -1,6 +1,6 @@
 //! The summary link says what the evidence says, whatever its files are called.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use linkgate_verifier::signature::Pure;
 use linkgate_verifier::verify;
