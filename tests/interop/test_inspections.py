@@ -136,6 +136,63 @@ def test_what_a_link_leads_out_to_is_refused_as_the_reference_does(chain):
     assert chain.as_in_toto().returncode == chain.as_in_toto(chain.python.bin).returncode == 1
 
 
+# A delivery's link that leads to nothing until the inspection unpacked it.
+UNPACK = ["sh", "-c", "mkdir -p proj && cp app proj/foo.py"]
+LATER = {
+    "file": {"late": "proj/../proj/foo.py"},
+    "folder": {"late": "./proj/../proj"},
+    "excluded": {"late": "proj/../proj/../evil~"},
+    "absolute": {"late": "{}/inspect/proj/foo.py"},
+    "absolute-folder": {"late": "{}/inspect/proj/"},
+    "through-a-link": {"late": "{}/inspect/on", "on": "proj/foo.py"},
+    "from-outside": {"lib": "../other"},
+    "up-from-a-link": {"late": "lib/../inspect/proj/foo.py", "lib": "../other"},
+}
+
+
+@pytest.mark.parametrize("texts", LATER.values(), ids=LATER)
+def test_what_a_link_leads_to_after_the_command_is_refused_as_the_reference_does(texts, chain):
+    given = [["ALLOW", name] for name in ("app", "lib/evil.sh", "on", "proj/foo.py")]
+    chain.layout(UNPACK, products=[*given, ["DISALLOW", "*"]])
+    (chain.inspected / "evil~").write_text("evil")
+    assert chain.verify().returncode == 0
+    if "lib" in texts:
+        links(chain.folder / "other", late=f"{chain.inspected}/proj/../proj/foo.py")
+    links(chain.inspected, **{name: text.format(chain.folder) for name, text in texts.items()})
+    done = chain.verify()
+    assert done.returncode == 1 and "is a product of `look`" in done.stdout, done
+    assert chain.as_in_toto(chain.python.bin).returncode == 1
+
+
+def test_links_to_one_missing_place_outside_share_it(chain):
+    chain.layout(["sh", "-c", "echo evil > a"], products=[["ALLOW", "app"], ["ALLOW", "a"], ["DISALLOW", "*"]])
+    links(chain.inspected, a="../none", b="{}/none".format(chain.folder))
+    assert chain.verify().returncode == 1
+    assert not (chain.folder / "none").exists()
+    assert chain.as_in_toto(chain.python.bin).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "texts",
+    (
+        {"late": "proj/../../inspect/proj/foo.py"},
+        {"late": "proj/../lib/../inspect/proj/foo.py", "lib": "../other"},
+        {"a": "../other/none", "lib": "../other"},
+        {"a": "../other/sub", "lib": "../other"},
+    ),
+    ids=("out-and-back", "up-from-a-link", "copied-later", "copied-twice"),
+)
+def test_what_a_copy_could_show_otherwise_is_undecided(texts, chain):
+    chain.layout(UNPACK)
+    (chain.folder / "other" / "sub").mkdir()
+    assert chain.verify().returncode == 0
+    links(chain.inspected, **texts)
+    done = chain.verify()
+    assert done.returncode == 2 and "[inspection-not-run]" in done.stdout
+    assert "the folder cannot be copied as it is" in done.stderr
+    assert is_left(chain) == []
+
+
 def test_nobody_else_s_file_is_taken_for_the_delivery_s(chain):
     """What lies where a relative link would lead to from the copy, at any height."""
     chain.layout(["true"])

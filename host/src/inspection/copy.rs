@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
+use super::missing::{self, Ends};
 use super::route;
 
 /// Files, folders and links of one copy: ten times what the largest link has that a verification takes.
@@ -61,6 +62,12 @@ pub enum CopyError {
     /// A link out of the folder to one that the folder is in.
     #[error("`{}` is in itself, by a link that leads to a folder above it", .0.display())]
     Loop(PathBuf),
+    /// A link to nothing, of which a copy could lead elsewhere once a command makes what is missing.
+    #[error("`{}` is a link to nothing, and it is unclear where it would lead if a command made what is missing", .0.display())]
+    Unclear(PathBuf),
+    /// A folder that links lead to by two ways: what is written to one copy would not be in the other.
+    #[error("`{}` has a copy already, as a link leads to it and another link to a folder that it is in", .0.display())]
+    Twice(PathBuf),
     /// Somebody wrote to it meanwhile.
     #[error("`{}` was changed while it was copied", .0.display())]
     Changed(PathBuf),
@@ -114,7 +121,8 @@ pub(super) struct Copier<'c> {
     /// Copies of files that may be met again under another name.
     files: HashMap<Identity, PathBuf>,
     entries: usize,
-    dangling: usize,
+    /// Numbers for places outside that are not there and whether they could be written to, with a link that leads to each.
+    dangling: HashMap<(PathBuf, bool), (usize, PathBuf)>,
 }
 
 /// Copies what is in `source`, a real path, into `target`, which must not be there yet. What dangling links out of
@@ -140,10 +148,11 @@ pub(super) fn copy(
         trail: Vec::new(),
         files: HashMap::new(),
         entries: 0,
-        dangling: 0,
+        dangling: HashMap::new(),
     };
     let folder = open(CWD, source.as_os_str(), OFlags::DIRECTORY).map_err(read(source))?;
-    copier.root(folder, source, target, 0)
+    copier.root(folder, source, target, 0)?;
+    copier.stays_nowhere()
 }
 
 impl Copier<'_> {
@@ -215,6 +224,9 @@ impl Copier<'_> {
                 let folder = open(entry.within, entry.name, OFlags::DIRECTORY).map_err(read)?;
                 if identity(&folder.metadata().map_err(read)?) == self.private {
                     return Ok(());
+                }
+                if self.copies.contains_key(&path) {
+                    return Err(CopyError::Twice(path));
                 }
                 self.folder(folder, &path, target, root, entry.depth)
             }
@@ -340,15 +352,46 @@ impl Copier<'_> {
         self.file(opened, &leads_to, target, true)
     }
 
-    /// A link to nothing outside: to a name that only this process knows. Whoever writes through it writes to a folder that
-    /// is removed with the copy, if the link's own name could be written to.
+    /// Copies a link to nothing. A command may make what is missing, and must then find it through the link: what would be
+    /// in a folder that is copied is there in the copy.
     fn dangling(&mut self, entry: Entry<'_>, text: &Path, target: &Path) -> Result<(), CopyError> {
-        self.dangling += 1;
-        let mut nowhere = self.nowhere.join(self.dangling.to_string());
-        if !entry.folder.join(text).parent().is_some_and(Path::is_dir) {
-            nowhere.push("none");
+        let path = entry.path();
+        let found = missing::find(entry.folder, text, |place| self.copy_of(place).is_some());
+        let found = found.map_err(|cause| CopyError::Read {
+            path: path.clone(),
+            cause,
+        })?;
+        let missing = found.ok_or_else(|| CopyError::Unclear(path.clone()))?;
+        let copy = match missing.ends(|real| self.copy_of(real)) {
+            Ends::Inside => self.copy_of(&missing.there),
+            Ends::Outside(place) => {
+                let text = self.nowhere(place, missing.rest.len() == 1, path);
+                return new_link(entry, &text, target);
+            }
+            Ends::Unclear => None,
+        };
+        let copy = copy.ok_or(CopyError::Unclear(path))?;
+        let mut text = route::relative(target.parent().unwrap_or(target), &copy);
+        text.extend(&missing.rest);
+        new_link(entry, &text, target)
+    }
+
+    /// A name for nothing outside, that only this process knows. Whoever writes to it writes to a folder that is removed
+    /// with the copy, if the original `place` could be written to, in a folder that is there.
+    fn nowhere(&mut self, place: PathBuf, is_writable: bool, link: PathBuf) -> PathBuf {
+        let next = self.dangling.len() + 1;
+        let (number, _) = self.dangling.entry((place, is_writable)).or_insert((next, link));
+        let nowhere = self.nowhere.join(number.to_string());
+        if is_writable { nowhere } else { nowhere.join("none") }
+    }
+
+    /// That none of the links to nothing outside leads into a folder of which a copy was made later.
+    fn stays_nowhere(&self) -> Result<(), CopyError> {
+        let mut dangling = self.dangling.iter();
+        match dangling.find(|((place, _), _)| self.copy_of(place).is_some()) {
+            Some((_, (_, link))) => Err(CopyError::Unclear(link.clone())),
+            None => Ok(()),
         }
-        new_link(entry, &nowhere, target)
     }
 
     /// Where the copy of a real path is, or will be.

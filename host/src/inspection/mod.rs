@@ -5,6 +5,7 @@
 //! folder before and after, less links and caches. Symbolic links are followed wherever they lead.
 
 mod copy;
+mod missing;
 mod route;
 mod scratch;
 
