@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 from gate import Gate, wait_for
 from registry import registry
 from supply import PATIENCE, Supply, binary
@@ -97,18 +98,141 @@ def test_a_policy_that_is_broken_and_as_it_was_again(web: Supply, serve: Callabl
 
 
 def test_a_folder_that_is_gone_or_empty(web: Supply, serve: Callable[..., Gate]) -> None:
+    """The policies from before stay in force, but not those whose keys or layouts are gone with it."""
+    outside = web.folder / "outside"
+    outside.mkdir()
+    for name in ("root.layout", "owner.pub"):
+        shutil.copy(web.policies / name, outside)
+    web.policy("web", images=["registry.example/web/*"])
+    web.policy("away", images=["registry.example/away/*"], layout="../outside/root.layout", keys=["../outside/owner.pub"])
     gate = serve(web)
-    image = web.image()
-    web.policies.rename(web.folder / "away")
-    wait_for(lambda: reload_state(gate) != "ok")
-    assert str(web.policies) in reload_state(gate)
-    assert gate.verify(image)["allowed"] is True
+    inside = web.image()
+    away = f"registry.example/away/app@{inside.digest}"
+    assert gate.verify(inside)["allowed"] is True and gate.verify(away)["allowed"] is True
+    # Keys and layouts stay, and no policy does.
+    kept = {path: path.read_bytes() for path in web.policies.glob("*.yaml")}
+    for path in kept:
+        path.unlink()
+    wait_for(lambda: "holds no policy" in reload_state(gate))
+    time.sleep(0.5)
+    assert gate.verify(inside)["allowed"] is True and gate.verify(away)["allowed"] is True
+    for path, content in kept.items():
+        path.write_bytes(content)
+    wait_for(lambda: reload_state(gate) == "ok")
+    web.policies.rename(web.folder / "moved")
+    wait_for(lambda: gate.verify(inside)["outcome"] == "undecided")
+    refused = gate.verify(inside)["message"]
+    assert str(web.policies) in reload_state(gate) and "nothing is allowed by this policy" in reload_state(gate)
+    assert "owner.pub` is gone" in refused or "root.layout` is gone" in refused
+    # Where a policy's files lie by way of the folder, they are gone with it.
+    assert gate.verify(away)["outcome"] == "undecided"
     web.policies.mkdir()
     wait_for(lambda: "holds no policy" in reload_state(gate))
-    assert gate.verify(image)["allowed"] is True
+    assert gate.verify(inside)["outcome"] == "undecided"
     web.policies.rmdir()
-    (web.folder / "away").rename(web.policies)
+    (web.folder / "moved").rename(web.policies)
     wait_for(lambda: reload_state(gate) == "ok")
+    assert gate.verify(inside)["allowed"] is True and gate.verify(away)["allowed"] is True
+
+
+def pipe_for(name: str) -> Callable[[Supply], object]:
+    def put(web: Supply) -> None:
+        (web.policies / name).unlink()
+        os.mkfifo(web.policies / name)
+
+    return put
+
+
+def loop_for(name: str) -> Callable[[Supply], object]:
+    def put(web: Supply) -> None:
+        (web.policies / name).unlink()
+        (web.policies / name).symlink_to(name)
+
+    return put
+
+
+def text_for(name: str) -> Callable[[Supply], object]:
+    def put(web: Supply) -> None:
+        (web.policies / name).write_text("{")
+
+    return put
+
+
+FAULTS = {
+    "policy-malformed": lambda web: web.policy(keys=["first.pub", "second.pub"], nonsense=True),
+    "policy-pipe": pipe_for("web.yaml"),
+    "policy-loop": loop_for("web.yaml"),
+    "layout-malformed": text_for("root.layout"),
+    "layout-pipe": pipe_for("root.layout"),
+    "key-malformed": text_for("first.pub"),
+    "key-pipe": pipe_for("first.pub"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("taken", ["deleted", "replaced"])
+def test_a_malformed_file_holds_no_revocation_back(web: Supply, serve: Callable[..., Gate], fault: str, taken: str) -> None:
+    """Beside it a key is deleted or replaced: the policy allows nothing any more, until all of it can be read again."""
+    names = ("web.yaml", "root.layout", "first.pub", "second.pub")
+    web.layout(owners=("owner", "other-owner"))
+    shutil.copy(web.keys.public("owner"), web.policies / "first.pub")
+    shutil.copy(web.keys.public("other-owner"), web.policies / "second.pub")
+    web.policy(keys=["first.pub", "second.pub"])
+    kept = {name: (web.policies / name).read_bytes() for name in names}
+    gate = serve(web)
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    FAULTS[fault](web)
+    wait_for(lambda: reload_state(gate) != "ok")
+    # The fault says nothing.
+    assert gate.verify(image)["allowed"] is True
+    key = web.policies / "second.pub"
+    if taken == "deleted":
+        key.unlink()
+    else:
+        shutil.copy(web.keys.public("builder"), web.folder / "scratch")
+        (web.folder / "scratch").rename(key)
+    wait_for(lambda: gate.verify(image)["outcome"] == "undecided")
+    assert "second.pub`" in gate.verify(image)["message"]
+    assert "second.pub`" in reload_state(gate) and "nothing is allowed by this policy" in reload_state(gate)
+    for name, content in kept.items():
+        (web.folder / "scratch").write_bytes(content)
+        (web.folder / "scratch").rename(web.policies / name)
+    wait_for(lambda: reload_state(gate) == "ok")
+    assert gate.verify(image)["allowed"] is True
+
+
+def test_a_layout_that_its_policy_does_not_fit(web: Supply, serve: Callable[..., Gate]) -> None:
+    """The owners signed it, and it takes a signer out: what else it asks for does not keep the one from before in force."""
+    gate = serve(web)
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    inspect = [{"_type": "inspection", "name": "untar", "run": ["untar"], "expected_materials": [], "expected_products": []}]
+    web.layout(steps=web.steps(packager="second"), keys=("builder", "second"), inspect=inspect)
+    wait_for(lambda: gate.verify(image)["outcome"] == "undecided")
+    assert "root.layout` is not the one that was read" in gate.verify(image)["message"]
+
+
+@pytest.mark.parametrize("ungoverned", ["deny", "allow"])
+def test_the_last_policy_ends_beside_a_malformed_file(web: Supply, serve: Callable[..., Gate], ungoverned: str) -> None:
+    gate = serve(web, "--ungoverned", ungoverned)
+    image = web.image()
+    assert gate.verify(image)["allowed"] is True
+    (web.policies / "b.yaml").write_text("{")
+    wait_for(lambda: "b.yaml" in reload_state(gate))
+    assert gate.verify(image)["allowed"] is True
+    for name in ("web.yaml", "owner.pub", "root.layout"):
+        (web.policies / name).unlink()
+    if ungoverned == "deny":
+        wait_for(lambda: gate.verify(image)["reason"] == "no-policy")
+    else:
+        # It may stand in the malformed file, and then its key is gone.
+        wait_for(lambda: gate.verify(image)["outcome"] == "undecided")
+    assert gate.verify(image)["allowed"] is False
+    assert gate.get("/readyz").json()["policies"] == []
+    web.layout()
+    web.policy()
+    wait_for(lambda: gate.verify(image)["allowed"] is True)
 
 
 def test_what_cannot_be_read_holds_nothing_else_back(web: Supply, serve: Callable[..., Gate]) -> None:

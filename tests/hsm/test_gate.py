@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -90,13 +91,13 @@ def guarded(softhsm: Token, workspace: Path, faulty) -> Guarded:
 def serve(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Gate]]:
     started: list[Gate] = []
 
-    def start(*options: str) -> Gate:
+    def start(*options: str, verdict_ttl: int = 0) -> Gate:
         for name, value in guarded.token.environment.items():
             monkeypatch.setenv(name, value)
-        # No verdict is kept: each question needs the token.
+        # Unless a verdict is kept, each question needs the token.
         command = [
             *(str(required("LINKGATE")), "serve", "--policies", "policies", "--listen", "127.0.0.1:0"),
-            *("--self-signed", "127.0.0.1,localhost", "--reload-interval", "0.1", "--verdict-ttl", "0"),
+            *("--self-signed", "127.0.0.1,localhost", "--reload-interval", "0.1", "--verdict-ttl", str(verdict_ttl)),
             *("--negative-ttl", "0", "--pkcs11-timeout", str(SECONDS), *options),
         ]
         started.append(Gate(command, guarded.folder))
@@ -210,3 +211,30 @@ def test_a_pin_file_that_is_put_right(guarded: Guarded, serve, faulty) -> None:
     # The key is read, and the layout is not its owner's.
     wait_for(lambda: "CKR_PIN_INCORRECT" not in gate.get("/readyz").json()["reload"])
     assert (faults / "calls").read_text().count("C_Login\n") == 2
+
+
+@pytest.mark.parametrize("fault", ["none", "malformed"])
+def test_a_key_that_is_deleted_in_its_token(guarded: Guarded, serve, fault: str) -> None:
+    """The token answers that it has none: the key that it gave before is believed no more, however often it is asked, and
+    whether or not the policy's file can be read."""
+    gate = serve(verdict_ttl=600)
+    assert gate.verify(guarded.image("hsm"))["allowed"] is True
+    kept = (guarded.policies / "hsm.yaml").read_text()
+    if fault == "malformed":
+        guarded.put("hsm.yaml", "{")
+        wait_for(lambda: gate.get("/readyz").json()["reload"] != "ok")
+        assert gate.verify(guarded.image("hsm"))["allowed"] is True
+    for half in ("pubkey", "privkey"):
+        guarded.token.tool("--delete-object", "--type", half, "--label", "owner")
+    gate.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: gate.verify(guarded.image("hsm"))["outcome"] == "undecided")
+    for _ in range(20):
+        refused = gate.verify(guarded.image("hsm"))
+        assert refused["outcome"] == "undecided" and "has no public key `owner" in refused["message"]
+        time.sleep(0.05)
+    wait_for(lambda: "nothing is allowed by this policy" in gate.get("/readyz").json()["reload"])
+    assert gate.verify(guarded.image("plain"))["allowed"] is True
+    # Nor is it believed once the file is mended.
+    guarded.put("hsm.yaml", kept)
+    time.sleep(SECONDS)
+    assert gate.verify(guarded.image("hsm"))["outcome"] == "undecided"

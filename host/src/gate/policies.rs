@@ -1,6 +1,7 @@
 //! The folder of policies. At the start it is read as a whole or not at all; later, what cannot be read holds nothing else
 //! back.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -101,7 +102,7 @@ impl Policies {
 
     /// Reads the folder again. What cannot be used holds nothing else back: the policy that was read from the same file before
     /// stays in force, so that no typing error opens or closes the gate. Where what is there takes trust away
-    /// ([`PolicyError::takes_trust_away`]), that policy allows nothing any more.
+    /// ([`Policy::standing_in`]), that policy allows nothing any more.
     pub fn reload(&self, folder: &Path, context: &Context, asks: Asks) -> Result<Self, PoliciesError> {
         Self::read(folder, context, Some(self), asks)
     }
@@ -116,7 +117,15 @@ impl Policies {
     fn read(folder: &Path, context: &Context, before: Option<&Self>, asks: Asks) -> Result<Self, PoliciesError> {
         let mut tries = 1;
         loop {
-            let found = Found::look(folder)?;
+            let found = match (Found::look(folder), before) {
+                (Ok(found), _) => found,
+                (Err(problem), Some(_)) => {
+                    let mut reading = Reading::new(before, asks);
+                    reading.stand_in(problem, context);
+                    return reading.end(folder, Found::default(), context);
+                }
+                (Err(problem), None) => return Err(problem),
+            };
             let mut reading = Reading::new(before, asks);
             for file in &found.files {
                 reading.policy(file, context);
@@ -126,8 +135,8 @@ impl Policies {
                 tries += 1;
                 continue;
             }
-            reading.take_back_what_changed();
-            return reading.end(folder, found);
+            reading.take_back_what_changed(context);
+            return reading.end(folder, found, context);
         }
     }
 
@@ -155,11 +164,21 @@ impl Policies {
     /// What cannot be read, and what comes of it, in one line; nothing if all is in force.
     pub fn shown_problems(&self) -> Option<String> {
         let shown = |problem: &PoliciesError| {
-            if problem.takes_trust_away() {
-                format!("{problem} (for as long as that is so, nothing is allowed by this policy)")
-            } else {
-                problem.to_string()
+            let said = problem.to_string();
+            let of_it = self
+                .all
+                .iter()
+                .filter(|policy| policy.file.starts_with(problem.place()));
+            let mut suspended = of_it.filter_map(|policy| policy.suspended.as_deref()).peekable();
+            if suspended.peek().is_none() && !problem.takes_trust_away() {
+                return said;
             }
+            let more: BTreeSet<&str> = suspended
+                .map(|why| why.strip_prefix(&said).unwrap_or(why).trim_start_matches("; "))
+                .filter(|why| !why.is_empty())
+                .collect();
+            let said = [said.as_str()].into_iter().chain(more).collect::<Vec<_>>().join("; ");
+            format!("{said} (for as long as that is so, nothing is allowed by this policy)")
         };
         let shown: Vec<String> = self.problems.iter().map(shown).collect();
         (!shown.is_empty()).then(|| shown.join("; "))
@@ -181,14 +200,18 @@ impl Policies {
 impl PoliciesError {
     /// What a token answered instead of a key.
     fn of_token(&self) -> Option<&TokenError> {
-        match self {
-            Self::Policy(error) => error.of_token(),
-            _ => None,
-        }
+        self.of_policy().and_then(PolicyError::of_token)
     }
 
     fn takes_trust_away(&self) -> bool {
-        matches!(self, Self::Policy(error) if error.takes_trust_away())
+        self.of_policy().is_some_and(PolicyError::takes_trust_away)
+    }
+
+    fn of_policy(&self) -> Option<&PolicyError> {
+        match self {
+            Self::Policy(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// The file or folder that cannot be used.
@@ -236,33 +259,46 @@ impl<'b> Reading<'b> {
                 }
                 self.all.push(Arc::new(policy));
             }
-            Err(error) => self.stand_in(PoliciesError::Policy(error)),
+            Err(error) => self.stand_in(PoliciesError::Policy(error), context),
         }
     }
 
     /// The policies from before stand in for those of a file or folder that cannot be used.
-    fn stand_in(&mut self, problem: PoliciesError) {
+    fn stand_in(&mut self, problem: PoliciesError, context: &Context) {
         let before = self.before.into_iter().flat_map(|before| &before.all);
         let stand_ins = before.filter(|policy| policy.file.starts_with(problem.place()));
         for policy in stand_ins {
-            let mut policy = Policy::clone(policy);
-            if problem.takes_trust_away() {
-                policy.suspended = Some(problem.to_string());
-            }
+            let policy = policy.standing_in(problem.of_policy(), context, &mut self.keyring);
             self.keyring.keep(policy.tokens.iter().cloned());
             self.all.push(Arc::new(policy));
         }
         self.problems.push(problem);
     }
 
+    /// The policies from before that are not there any more.
+    fn ended(&mut self, context: &Context) -> Vec<Arc<Policy>> {
+        let before = self.before.into_iter();
+        let before = before.flat_map(|before| before.all.iter().chain(&before.ended));
+        let mut ended = Vec::new();
+        for policy in before {
+            let is_there = |other: &Arc<Policy>| other.name == policy.name || other.file == policy.file;
+            if !self.all.iter().any(is_there) {
+                let policy = policy.standing_in(None, context, &mut self.keyring);
+                self.keyring.keep(policy.tokens.iter().cloned());
+                ended.push(Arc::new(policy));
+            }
+        }
+        ended
+    }
+
     /// A policy of which a file changes all the time is none of one moment.
-    fn take_back_what_changed(&mut self) {
+    fn take_back_what_changed(&mut self, context: &Context) {
         let (all, changed): (Vec<_>, Vec<_>) = std::mem::take(&mut self.all)
             .into_iter()
             .partition(|policy| self.is_from_before(policy) || policy.watched.is_as_it_was());
         self.all = all;
         for policy in changed {
-            self.stand_in(PoliciesError::Changed(policy.file.clone()));
+            self.stand_in(PoliciesError::Changed(policy.file.clone()), context);
         }
     }
 
@@ -273,30 +309,22 @@ impl<'b> Reading<'b> {
             .any(|other| other.file == policy.file && other.watched == policy.watched)
     }
 
-    fn end(mut self, folder: &Path, found: Found) -> Result<Policies, PoliciesError> {
+    fn end(mut self, folder: &Path, found: Found, context: &Context) -> Result<Policies, PoliciesError> {
         for problem in found.problems() {
-            self.stand_in(problem);
+            self.stand_in(problem, context);
         }
-        if self.all.is_empty() {
+        // Later, the last policy may end beside a file that cannot be read: then no policy is in force.
+        if self.all.is_empty() && (self.before.is_none() || self.problems.is_empty()) {
             return Err(self
                 .problems
                 .pop()
                 .unwrap_or_else(|| PoliciesError::None(folder.to_owned())));
         }
-        let mut ended = Vec::new();
-        if !self.problems.is_empty()
-            && let Some(before) = self.before
-        {
-            let is_there = |policy: &&Arc<Policy>| {
-                !self
-                    .all
-                    .iter()
-                    .any(|other| other.name == policy.name || other.file == policy.file)
-            };
-            ended.extend(before.all.iter().chain(&before.ended).filter(is_there).cloned());
-            self.keyring
-                .keep(ended.iter().flat_map(|policy| policy.tokens.iter().cloned()));
-        }
+        let ended = if self.problems.is_empty() {
+            Vec::new()
+        } else {
+            self.ended(context)
+        };
         self.all
             .sort_by(|one, other| (&one.name, &one.file).cmp(&(&other.name, &other.file)));
         let sum: String = self.all.iter().chain(&ended).map(|policy| policy.identity()).collect();

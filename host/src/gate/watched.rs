@@ -37,6 +37,25 @@ impl Watched {
         self.0.iter().all(is_same)
     }
 
+    /// Which file, if any, takes back what was read from it: it is gone, or it holds something else. The ones that are passed
+    /// over may hold anything, but be there. A file that is there and cannot be read takes nothing back.
+    pub fn taken_back(&self, passed_over: &[&Path]) -> Option<String> {
+        self.0.iter().find_map(|(path, digest)| match read(path) {
+            Err(cause) if is_gone(&cause) => Some(format!("`{}` is gone", path.display())),
+            Ok(bytes) if !passed_over.contains(&path.as_path()) && Digest::of(&bytes) != *digest => {
+                Some(format!("`{}` is not the one that was read", path.display()))
+            }
+            _ => None,
+        })
+    }
+
+    /// These files without one of them.
+    #[must_use]
+    pub fn without(mut self, path: &Path) -> Self {
+        self.0.remove(path);
+        self
+    }
+
     /// The paths and digests in one text.
     pub fn summed(&self) -> String {
         let mut sum = String::new();
@@ -48,6 +67,11 @@ impl Watched {
         }
         sum
     }
+}
+
+/// Whether there is no file, rather than one that cannot be read.
+pub(crate) fn is_gone(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Reads a regular file that is as small as such files are. Of a larger one, or of a pipe, no part would be the whole;
@@ -84,6 +108,33 @@ mod tests {
         assert!(watched.read(&path).unwrap_err().to_string().contains("changed"));
         fs::remove_file(&path).unwrap();
         assert!(!watched.is_as_it_was());
+    }
+
+    #[test]
+    fn what_is_gone_or_another_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        let mut watched = Watched::default();
+        for path in [&one, &other] {
+            fs::write(path, "read").unwrap();
+            watched.read(path).unwrap();
+        }
+        assert_eq!(watched.taken_back(&[]), None);
+        fs::write(&one, "changed").unwrap();
+        assert!(
+            watched
+                .taken_back(&[])
+                .unwrap()
+                .ends_with("/one` is not the one that was read")
+        );
+        assert_eq!(watched.taken_back(&[&one]), None);
+        fs::remove_file(&one).unwrap();
+        assert!(watched.taken_back(&[&one]).unwrap().ends_with("/one` is gone"));
+        fs::create_dir(&one).unwrap();
+        assert_eq!(watched.taken_back(&[]), None);
+        fs::remove_file(&other).unwrap();
+        assert!(watched.taken_back(&[]).unwrap().ends_with("/other` is gone"));
+        assert_eq!(watched.without(&other).taken_back(&[]), None);
     }
 
     #[test]

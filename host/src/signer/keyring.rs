@@ -1,6 +1,6 @@
 //! Public keys as they are read, and the tokens among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub struct Keyring {
     known: TokenKeys,
     asks: Asks,
     unanswered: Vec<TokenError>,
+    refused: BTreeSet<String>,
 }
 
 /// Keys of tokens that were read, by the references that mean them.
@@ -26,7 +27,7 @@ pub struct TokenKeys(BTreeMap<String, TokenKey>);
 /// Which keys tokens are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Asks {
-    /// All. A known one is kept where its token gives none.
+    /// All. A known one is kept where its token does not answer.
     #[default]
     All,
     /// None: there are only those that are known, so that nothing is waited for.
@@ -51,24 +52,42 @@ impl Keyring {
         Ok(vec![self.of_token(reference, tokens)?])
     }
 
-    /// The public key in a token that a reference means.
+    /// The public key in a token that a reference means. One that is known is kept where the token does not answer
+    /// ([`TokenError::is_silence`]); an answer that gives no key, or another one, is what counts.
     pub fn of_token(&mut self, reference: &str, tokens: &pkcs11::Options) -> Result<PublicKeyFile, TokenError> {
         let known = self.known.0.get(reference).cloned();
         let key = match (self.asks, known) {
             (Asks::None, Some(known)) => known,
             (Asks::None, None) => return Err(TokenError::NotRead(reference.to_owned())),
             (Asks::All, known) => match (pkcs11::key(reference, tokens), known) {
-                (Err(error), Some(known)) => {
+                (Err(error), Some(known)) if error.is_silence() => {
                     self.unanswered.push(error);
                     known
                 }
-                (answered, _) => answered?,
+                (Err(error), _) => {
+                    self.refused.insert(reference.to_owned());
+                    return Err(error);
+                }
+                (Ok(key), _) => key,
             },
         };
         let file = of_token(reference, &key);
         self.read.0.insert(reference.to_owned(), key.clone());
         self.checker.add(key);
         Ok(file)
+    }
+
+    /// Why the key that was known of a reference is not to be believed any more, where its token says so.
+    pub fn taken_back(&mut self, reference: &str, tokens: &pkcs11::Options) -> Option<String> {
+        if self.asks == Asks::None {
+            return None;
+        }
+        let known = self.known.0.get(reference)?.public.clone();
+        match self.of_token(reference, tokens) {
+            Ok(file) if file.key == known => None,
+            Ok(_) => Some(format!("`{reference}` is not the key that was read")),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Lets the tokens check by every key that they hold.
@@ -84,11 +103,13 @@ impl Keyring {
         self.read.clone()
     }
 
-    /// Lets the tokens check by keys that are known from before, though nothing that was read names them.
+    /// Lets the tokens check by keys that are known from before, though nothing that was read names them. Not by
+    /// those that their tokens do not have any more.
     pub fn keep(&mut self, references: impl IntoIterator<Item = String>) {
         for reference in references {
             let known = self.known.0.get(&reference).cloned();
-            if let (Some(key), false) = (known, self.read.0.contains_key(&reference)) {
+            let is_settled = self.read.0.contains_key(&reference) || self.refused.contains(&reference);
+            if let (Some(key), false) = (known, is_settled) {
                 self.read.0.insert(reference, key.clone());
                 self.checker.add_found(key);
             }

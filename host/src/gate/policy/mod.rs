@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::context::Context;
 use super::patterns::Patterns;
 use super::template::{Template, TemplateError};
-use super::watched::Watched;
+use super::watched::{Watched, is_gone};
 use crate::checker::Native;
 use crate::evidence::{About, Source};
 use crate::record::hash::Digest;
@@ -99,7 +99,7 @@ pub struct Policy {
     pub watched: Watched,
     /// The references of the keys in tokens that it names.
     pub tokens: Vec<String>,
-    /// Why nothing is judged by it, where that is so ([`PolicyError::takes_trust_away`]).
+    /// Why nothing is judged by it, where that is so: since it was read, something took trust away.
     pub suspended: Option<String>,
 }
 
@@ -178,8 +178,8 @@ pub enum Problem {
         file: PathBuf,
         /// Why, in the verifier's words.
         message: String,
-        /// Whether it is for its signatures: they are not the owners'.
-        untrusted: bool,
+        /// What the verifier found.
+        code: Code,
     },
     /// An inspection that no key stands for: a gate runs no commands.
     #[error(
@@ -204,9 +204,21 @@ impl PolicyError {
     pub fn takes_trust_away(&self) -> bool {
         match &self.problem {
             Problem::Key(SignerError::Token(error)) => !matches!(error, TokenError::NotRead(_)),
-            Problem::Layout { untrusted, .. } => *untrusted,
-            Problem::Unreadable { path, cause } => *path != self.file && cause.kind() == std::io::ErrorKind::NotFound,
+            Problem::Layout { code, .. } => {
+                matches!(code, Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid)
+            }
+            Problem::Unreadable { path, cause } => *path != self.file && is_gone(cause),
             _ => false,
+        }
+    }
+
+    /// The layout or key file that is malformed or unreadable, if it is one: only of it is not known what it says.
+    pub fn malformed(&self) -> Option<&Path> {
+        match &self.problem {
+            Problem::Unreadable { path, .. } => Some(path),
+            Problem::Key(SignerError::File(error)) => Some(&error.path),
+            Problem::Layout { file, code, .. } => (*code == Code::LayoutMalformed).then_some(file),
+            _ => None,
         }
     }
 
@@ -281,6 +293,30 @@ impl Policy {
         policy.check(context)?;
         policy.digest = policy.summed();
         Ok(policy)
+    }
+
+    /// This policy in the place of one that cannot be used. It allows nothing any more where what is there takes trust away:
+    /// the problem itself, one of its files that is gone or another than was read, or what a token answers for its key. Only of
+    /// a malformed file is not known what it says. Once it allows nothing, that holds until a policy can be read again.
+    #[must_use]
+    pub fn standing_in(&self, problem: Option<&PolicyError>, context: &Context, keyring: &mut Keyring) -> Self {
+        let mut policy = self.clone();
+        let malformed: Vec<&Path> = problem.and_then(PolicyError::malformed).into_iter().collect();
+        // What the policy's own file says is known, or it is what cannot be used.
+        let named = self.watched.clone().without(&self.file);
+        let taken_back = named.taken_back(&malformed);
+        let taken_back = taken_back.or_else(|| {
+            let mut tokens = self.tokens.iter();
+            tokens.find_map(|reference| keyring.taken_back(reference, &context.tokens))
+        });
+        let trustless = problem.is_some_and(PolicyError::takes_trust_away);
+        if trustless || taken_back.is_some() {
+            let mut reasons: Vec<String> = problem.map(ToString::to_string).into_iter().collect();
+            // A token may have said it already, when the policy was read.
+            reasons.extend(taken_back.filter(|why| !reasons.iter().any(|said| said.contains(why))));
+            policy.suspended = Some(reasons.join("; "));
+        }
+        policy
     }
 
     /// What makes it another policy than one that was read at another time, in a text.
@@ -395,10 +431,7 @@ impl Policy {
         let requirements = planned.map_err(|undecided| Problem::Layout {
             file: self.layout_file.clone(),
             message: sentences(&undecided),
-            untrusted: matches!(
-                undecided.code,
-                Code::LayoutSignatureMissing | Code::LayoutSignatureInvalid
-            ),
+            code: undecided.code,
         })?;
         let demanded: BTreeSet<&str> = requirements
             .inspections

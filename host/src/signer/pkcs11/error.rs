@@ -214,6 +214,20 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Whether the token said nothing of the key: it is not there, does not return or fails. Everything else is an answer, or
+    /// a setting that is wrong.
+    pub const fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut { .. }
+                | Self::GivenUp { .. }
+                | Self::Hopeless { .. }
+                | Self::Load { .. }
+                | Self::Call { .. }
+                | Self::NoToken { .. }
+        )
+    }
+
     /// Whether only a restart of the process helps.
     pub const fn needs_restart(&self) -> bool {
         matches!(self, Self::Hopeless { .. })
