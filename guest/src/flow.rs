@@ -102,16 +102,7 @@ pub fn judge(
                 }
             }
             Rule::Disallow(_) => {
-                let (mut artifacts, mut left) = (Vec::new(), Vec::new());
-                let asked = consume(
-                    rule,
-                    list,
-                    link,
-                    links,
-                    &outcome.left,
-                    budget,
-                    (&mut artifacts, &mut left),
-                );
+                let (artifacts, _, asked) = consume(rule, list, link, links, &outcome.left, budget);
                 // What it matched is disallowed, whether or not the others could be paid for.
                 if !artifacts.is_empty() {
                     outcome.failure = Some(Failure::Disallowed { rule: index, artifacts });
@@ -120,16 +111,8 @@ pub fn judge(
                 asked?;
             }
             _ => {
-                let (mut consumed, mut left) = (Vec::new(), Vec::with_capacity(outcome.left.len()));
-                consume(
-                    rule,
-                    list,
-                    link,
-                    links,
-                    &outcome.left,
-                    budget,
-                    (&mut consumed, &mut left),
-                )?;
+                let (consumed, left, asked) = consume(rule, list, link, links, &outcome.left, budget);
+                asked?;
                 outcome.left = left;
                 if matches!(rule, Rule::Match(rule) if rule.side == Side::Products) {
                     outcome.passed_on.extend(consumed);
@@ -177,8 +160,8 @@ pub fn side_of<'l, 'a>(link: &'l Link<'a>, side: Side) -> &'l Artifacts<'a> {
     }
 }
 
-/// Splits the queue into what the rule covers and what it does not. Both keep their order, and are as far as the budget
-/// reached.
+/// Splits the queue into what the rule covers and what it does not. Both keep their order; where the budget is spent, both end
+/// there.
 fn consume(
     rule: &Rule,
     list: &[Artifact<'_>],
@@ -186,18 +169,21 @@ fn consume(
     links: &Links<'_, '_>,
     queue: &[usize],
     budget: &Budget,
-    (consumed, left): (&mut Vec<usize>, &mut Vec<usize>),
-) -> Result<(), Spent> {
+) -> (Vec<usize>, Vec<usize>, Result<(), Spent>) {
     let mut covers = Cover::new(rule, link, links);
+    let (mut consumed, mut left) = (Vec::new(), Vec::with_capacity(queue.len()));
     for &at in queue {
-        budget.pattern(1)?;
-        let covered = match list.get(at) {
-            Some(artifact) => covers.covers(artifact, budget)?,
-            None => false,
-        };
-        if covered { &mut *consumed } else { &mut *left }.push(at);
+        let covered = budget.pattern(1).and_then(|()| match list.get(at) {
+            Some(artifact) => covers.covers(artifact, budget),
+            None => Ok(false),
+        });
+        match covered {
+            Ok(true) => consumed.push(at),
+            Ok(false) => left.push(at),
+            Err(spent) => return (consumed, left, Err(spent)),
+        }
     }
-    Ok(())
+    (consumed, left, Ok(()))
 }
 
 /// A rule on its walk through a queue: names come in ascending order.
