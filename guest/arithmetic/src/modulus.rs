@@ -38,7 +38,7 @@ impl Modulus {
         })
     }
 
-    /// How many bits the modulus has.
+    /// The length of the modulus in bits.
     pub(crate) fn bits(&self) -> usize {
         let highest = self.digits.last().copied().unwrap_or_default();
         self.digits.len() * Digit::BITS as usize - highest.leading_zeros() as usize
