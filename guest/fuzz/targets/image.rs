@@ -3,6 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use linkgate_image::link::{LinkError, Pages, Place};
 use linkgate_image::manifest::Manifest;
 use linkgate_image::object::{Kind, changed_images};
 use linkgate_image::path::{self, Wanted};
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 fuzz_target!(|bytes: &[u8]| {
     manifest(bytes);
+    pages(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (first, second) = text.split_once('\n').unwrap_or((text, ""));
     image(first);
@@ -19,10 +21,22 @@ fuzz_target!(|bytes: &[u8]| {
     pull(first);
     object(text);
     answer::is_unknown(404, bytes);
-    if let Some(target) = answer::next_page(text) {
-        assert!(text.contains(&format!("<{target}>")));
-    }
 });
+
+/// A list goes on at its own path, and at no page twice.
+fn pages(headers: &[u8]) {
+    let place = Place {
+        scheme: Some("https"),
+        authority: "r.example",
+        path: "/v2/a/referrers/sha256:0",
+    };
+    let mut pages = Pages::new("");
+    let mut next = || pages.next(headers.split(|byte| *byte == b'\n'), &place);
+    if let Ok(Some(query)) = next() {
+        assert!(query.starts_with('?'));
+        assert_eq!(next(), Err(LinkError::Loop));
+    }
+}
 
 /// The one form of a reference is read as itself, and its name is a pattern of it alone.
 fn image(text: &str) {
